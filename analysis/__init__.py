@@ -1,0 +1,27 @@
+"""Reads results folders: data frames, statistics, tables, plots. Importing this loads neither pandas nor matplotlib."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis import plots, tables
+    from analysis.loading import Results, load
+    from analysis.tables import Table, comparison_table, render
+
+_HOMES = {
+    "Results": "analysis.loading",
+    "load": "analysis.loading",
+    "Table": "analysis.tables",
+    "comparison_table": "analysis.tables",
+    "render": "analysis.tables",
+}
+
+__all__ = ["Results", "Table", "comparison_table", "load", "plots", "render", "tables"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("plots", "tables"):
+        return importlib.import_module(f"analysis.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'analysis' has no attribute '{name}'")

@@ -1,0 +1,144 @@
+"""Which cells of the plans a table shows: all of them, or per method the one that validation chose."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from analysis.labels import enumeration, is_missing
+from analysis.loading import Results
+from analysis.metrics import Metric, find_metric
+from analysis.samples import CellKey, cell_samples
+from trainables.errors import DmlStudyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNTRAINED = "untrained"
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One cell of a plan.
+
+    Attributes:
+        axes: value of every compared parameter but the dataset; None where the method does not have it.
+        baseline: the cell that differences are taken to.
+    """
+
+    key: CellKey
+    method: str
+    dataset: str
+    axes: Mapping[str, Any]
+    baseline: CellKey | None
+
+    @property
+    def study(self) -> str:
+        return self.key[0]
+
+
+def planned_cells(results: Results) -> list[PlannedCell]:
+    """All cells: untrained methods first, then by study, method and cell in the order of the plans."""
+    replicates = results.replicates.drop_duplicates(["study", "cell"])
+    columns = replicates[["study", "cell", "method", "dataset", *results.axes]]
+    cells = [_cell(results, row) for row in columns.itertuples(index=False)]
+    order = {
+        (study, method["name"]): index
+        for study, plan in results.plans.items()
+        for index, method in enumerate(plan["methods"])
+    }
+    studies = list(results.plans)
+    return sorted(
+        cells,
+        key=lambda cell: (
+            cell.method != UNTRAINED,
+            studies.index(cell.study),
+            order.get((cell.study, cell.method), len(order)),
+            cell.key[1],
+        ),
+    )
+
+
+def _cell(results: Results, row: Any) -> PlannedCell:
+    study, index, method, dataset, *values = row
+    axes = {axis: None if is_missing(value) else value for axis, value in zip(results.axes, values, strict=True)}
+    baseline = results.plans[study]["cells"][index].get("baseline")
+    return PlannedCell((study, int(index)), method, dataset, axes, None if baseline is None else (study, int(baseline)))
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Cells chosen on validation classes.
+
+    Attributes:
+        cells: one per study, method and dataset; their baselines are the chosen cells of the baseline methods.
+        tried: number of settings that each method was chosen from, where there was a choice.
+    """
+
+    cells: list[PlannedCell]
+    metric: Metric
+    tried: Mapping[str, int]
+
+    @property
+    def note(self) -> str:
+        """What a footnote says about the choice."""
+        tried = enumeration([f"{method}: {count}" for method, count in self.tried.items()])
+        name = self.metric.label.split(",")[0]
+        return (
+            f"One setting per method and dataset, the one with the best mean {name} on validation classes; test "
+            f"classes were not looked at. Settings tried: {tried or 'one each'}. {self._differing}"
+        ).rstrip()
+
+    @property
+    def _differing(self) -> str:
+        settings: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
+        for cell in self.cells:
+            settings.setdefault((cell.study, cell.method), set()).add(tuple(cell.axes.values()))
+        if all(len(found) == 1 for found in settings.values()):
+            return ""
+        return "Settings that differ between datasets are given in the order of the columns."
+
+
+def choose_cells(cells: list[PlannedCell], replicates: "pd.DataFrame", metric: str) -> Choice:
+    """Per study, method and dataset the cell with the best mean validation metric.
+
+    Only cells with the largest number of finished seeds are compared, so that a lucky first seed does not win.
+
+    Raises:
+        DmlStudyError: the metric is not a validation metric, or a method with several settings has no value of it.
+    """
+    if not metric.startswith("val_"):
+        raise DmlStudyError(f"best='{metric}': settings are chosen on validation classes; write 'val_map_at_r', say")
+    found = find_metric(metric, set(replicates.columns))
+    samples = cell_samples(replicates, found.column)
+    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.study, cell.method, cell.dataset), []).append(cell)
+    started = {(study, int(index)) for study, index in _complete(replicates)}
+    chosen = {group: _best(members, samples, found, started) for group, members in groups.items()}
+    replacement = {cell.key: chosen[group].key for group, members in groups.items() for cell in members}
+    result = [_redirected(cell, replacement) for cell in chosen.values()]
+    tried = {method: len(members) for (_, method, _), members in groups.items() if len(members) > 1}
+    return Choice(result, found, tried)
+
+
+def _complete(replicates: "pd.DataFrame") -> Any:
+    complete = replicates[replicates["status"] == "complete"]
+    return complete[["study", "cell"]].drop_duplicates().itertuples(index=False)
+
+
+def _best(cells: list[PlannedCell], samples: Any, metric: Metric, started: set[CellKey]) -> PlannedCell:
+    known = [cell for cell in cells if cell.key in samples]
+    if len(cells) == 1 or not (known or any(cell.key in started for cell in cells)):
+        return cells[0]
+    if not known:
+        raise DmlStudyError(
+            f"method '{cells[0].method}' has {len(cells)} settings and no value of '{metric.column}' to choose by; "
+            "a protocol without validation classes compares settings, it does not choose one"
+        )
+    seeds = max(samples[cell.key].n for cell in known)
+    sign = 1 if metric.higher_is_better else -1
+    return max((cell for cell in known if samples[cell.key].n == seeds), key=lambda cell: sign * samples[cell.key].mean)
+
+
+def _redirected(cell: PlannedCell, replacement: Mapping[CellKey, CellKey]) -> PlannedCell:
+    return cell if cell.baseline is None else replace(cell, baseline=replacement[cell.baseline])

@@ -1,0 +1,82 @@
+"""What a metric is called, in which column it stands, and how it is shown."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from trainables.errors import DmlStudyError
+from trainables.parts import nearest
+
+DEFAULT_METRICS = ("recall_at_1", "r_precision", "map_at_r")
+SELECTED_ON_TEST = "best_test_"
+
+_SCORE = re.compile(r"(test|val|best_test)_(.+)")
+_SUFFIX = {"val_": ", validation", SELECTED_ON_TEST: ", best on test"}
+_NAMES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "images_per_second": "Images per second"}
+_LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One column of a table or figure.
+
+    Attributes:
+        column: its name in `Results.runs` or `Results.epochs`.
+        label: how tables and figures call it.
+        unit: "%", "s" or empty.
+        factor: from the stored to the shown number; scores are stored as fractions and shown in percent.
+    """
+
+    column: str
+    label: str
+    unit: str
+    factor: float
+    decimals: int
+    higher_is_better: bool
+
+    @property
+    def selected_on_test(self) -> bool:
+        """Best epoch on the test classes: optimistic, and flagged wherever it is shown."""
+        return self.column.startswith(SELECTED_ON_TEST)
+
+    @property
+    def title(self) -> str:
+        """Label with its unit: "MAP@R (%)"."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+def find_metric(name: str, columns: Collection[str], *, prefix: str = "test_") -> Metric:
+    """The metric that a user's name means.
+
+    Args:
+        name: "map_at_r" for the column `<prefix>map_at_r`, or a column as it is, "val_map_at_r" or "wall_seconds".
+        columns: what the data have.
+        prefix: "test_" for runs, "val_" for learning curves.
+
+    Raises:
+        DmlStudyError: no such column; the message has the nearest spelling.
+    """
+    for column in (prefix + name, name):
+        if column in columns:
+            return describe(column)
+    known = sorted({column.removeprefix(prefix) for column in columns})
+    raise DmlStudyError(f"metric '{name}' is in none of the results; {nearest(name, known)}")
+
+
+def describe(column: str) -> Metric:
+    """Label, unit and direction of a column, from its name alone."""
+    score = _SCORE.fullmatch(column)
+    if score:
+        prefix, base = score[1] + "_", score[2]
+        return Metric(column, _label(base) + _SUFFIX.get(prefix, ""), "%", 100.0, 2, higher_is_better=True)
+    lower = _LOWER_IS_BETTER.fullmatch(column) is not None
+    if column.endswith("_seconds"):
+        return Metric(column, _label(column.removesuffix("_seconds") + "_time"), "s", 1.0, 1, not lower)
+    return Metric(column, _label(column), "", 1.0, 4, not lower)
+
+
+def _label(name: str) -> str:
+    recall = re.fullmatch(r"recall_at_(\d+)", name)
+    if recall:
+        return f"Recall@{recall[1]}"
+    return _NAMES.get(name, name.replace("_", " ").capitalize())

@@ -1,0 +1,161 @@
+"""Cells of the plans arranged along two compared parameters: what a heatmap shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from analysis.cells import PlannedCell, planned_cells
+from analysis.labels import setting_text
+from analysis.loading import Results
+from analysis.metrics import Metric, find_metric
+from analysis.samples import EMPTY, CellKey, Sample, cell_samples
+from analysis.statistics import NAN, compare, summarize
+from trainables.errors import DmlStudyError
+
+Show = Literal["value", "difference"]
+Samples = Mapping[CellKey, Sample]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One number of a panel: the mean or the difference, its spread, and its seeds; NaN where nothing is known."""
+
+    value: float
+    spread: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One heatmap: a method on a dataset, at one setting of the remaining parameters.
+
+    Attributes:
+        baseline: what all its tiles are compared with, where that is one cell.
+    """
+
+    dataset: str
+    title: str
+    baseline: Tile | None
+    tiles: Mapping[tuple[Any, Any], Tile]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What all panels share: the values along both axes, how they are called, and the largest number of seeds."""
+
+    x: str
+    y: str
+    columns: Sequence[Any]
+    rows: Sequence[Any]
+    metric: Metric
+    show: Show
+    n: int = 0
+
+
+def arrange(
+    results: Results, *, x: str | None, y: str | None, metric: str, methods: Sequence[str] | None, show: Show
+) -> tuple[list[Panel], Grid]:
+    """The panels of a heatmap and what they share; see `heatmap`."""
+    cells = _selected(planned_cells(results), methods)
+    x, y = _parameters(results, cells, x, y)
+    crossed = [cell for cell in cells if _value(cell, x) is not None and _value(cell, y) is not None]
+    if not crossed:
+        raise DmlStudyError(f"no method has both '{x}' and '{y}'; compared parameters: {', '.join(results.axes)}")
+    found = find_metric(metric, set(results.replicates.columns))
+    samples = cell_samples(results.replicates, found.column, factor=found.factor)
+    grid = Grid(x, y, _values(crossed, x), _upwards(_values(crossed, y)), found, show)
+    panels = _panels(crossed, samples, grid)
+    return panels, replace(grid, n=max(tile.n for panel in panels for tile in panel.tiles.values()))
+
+
+def _selected(cells: Sequence[PlannedCell], methods: Sequence[str] | None) -> list[PlannedCell]:
+    unknown = set(methods or ()) - {cell.method for cell in cells}
+    if unknown:
+        raise DmlStudyError(f"the results have no method {', '.join(map(repr, sorted(unknown)))}")
+    return [cell for cell in cells if methods is None or cell.method in methods]
+
+
+def _value(cell: PlannedCell, axis: str) -> Any:
+    return {"dataset": cell.dataset, "method": cell.method, "study": cell.study}.get(axis, cell.axes.get(axis))
+
+
+def _parameters(results: Results, cells: Sequence[PlannedCell], x: str | None, y: str | None) -> tuple[str, str]:
+    known = [*results.axes, "dataset", "method", "study"]
+    for name in filter(None, (x, y)):
+        if name not in known:
+            raise DmlStudyError(f"'{name}' is not compared in these results; known: {', '.join(known)}")
+    if x and y:
+        return x, y
+    wanted = (x is None) + (y is None)
+    methods = dict.fromkeys(cell.method for cell in cells)
+    free = [_numeric_axes(results, [cell for cell in cells if cell.method == method], (x, y)) for method in methods]
+    candidates = {axes for axes in free if len(axes) >= wanted}
+    if len(candidates) != 1 or len(next(iter(candidates))) != wanted:
+        choice = ", ".join(dict.fromkeys(axis for axes in free for axis in axes)) or "none"
+        raise DmlStudyError(f"which two parameters should the heatmap have? Name x and y; numeric ones are: {choice}")
+    chosen = iter(next(iter(candidates)))
+    return x or next(chosen), y or next(chosen)
+
+
+def _numeric_axes(results: Results, cells: Sequence[PlannedCell], taken: tuple[str | None, ...]) -> tuple[str, ...]:
+    axes = [axis for axis in results.axes if axis not in taken]
+    return tuple(axis for axis in axes if _is_numeric([_value(cell, axis) for cell in cells]))
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+
+
+def _values(cells: Sequence[PlannedCell], axis: str) -> list[Any]:
+    """Numbers in ascending order, anything else in the order of the plan."""
+    values = list(dict.fromkeys(_value(cell, axis) for cell in cells))
+    return sorted(values) if _is_numeric(values) else values
+
+
+def _upwards(values: list[Any]) -> list[Any]:
+    """Rows from the bottom: numbers rise, names are read from the top."""
+    return values if _is_numeric(values) else values[::-1]
+
+
+def _panels(cells: Sequence[PlannedCell], samples: Samples, grid: Grid) -> list[Panel]:
+    groups: dict[tuple[Any, ...], list[PlannedCell]] = {}
+    for cell in cells:
+        groups.setdefault(_panel_key(cell, grid), []).append(cell)
+    several = {index for index in range(3) if len({key[index] for key in groups}) > 1}
+    return [_panel(members, samples, grid, several) for members in groups.values()]
+
+
+def _panel_key(cell: PlannedCell, grid: Grid) -> tuple[Any, ...]:
+    own = [None if axis in (grid.x, grid.y) else _value(cell, axis) for axis in ("dataset", "study", "method")]
+    rest = tuple((axis, value) for axis, value in cell.axes.items() if axis not in (grid.x, grid.y))
+    return (*own, rest)
+
+
+def _panel(cells: Sequence[PlannedCell], samples: Samples, grid: Grid, several: set[int]) -> Panel:
+    dataset, study, method, rest = _panel_key(cells[0], grid)
+    names = [name for index, name in ((0, dataset), (1, study)) if index in several and name]
+    parts = [*names, *filter(None, [method, setting_text(dict(rest))])]
+    tiles = {(_value(cell, grid.x), _value(cell, grid.y)): _tile(cell, samples, grid.show) for cell in cells}
+    return Panel(dataset or "", ", ".join(parts), _baseline(cells, samples), tiles)
+
+
+def _baseline(cells: Sequence[PlannedCell], samples: Samples) -> Tile | None:
+    keys = {cell.baseline for cell in cells}
+    sample = samples.get(next(iter(keys)) or ("", -1), EMPTY)
+    return _value_tile(sample) if len(keys) == 1 and sample.n else None
+
+
+def _value_tile(sample: Sample) -> Tile:
+    summary = summarize(sample.values)
+    return Tile(summary.mean, summary.std, summary.n)
+
+
+def _tile(cell: PlannedCell, samples: Samples, show: Show) -> Tile:
+    sample = samples.get(cell.key, EMPTY)
+    if show == "value":
+        return _value_tile(sample)
+    if cell.baseline is None:
+        return Tile(NAN, NAN, 0)
+    comparison = compare(sample, samples.get(cell.baseline, EMPTY))
+    return Tile(comparison.difference, (comparison.high - comparison.low) / 2, comparison.n)

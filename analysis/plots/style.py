@@ -1,0 +1,116 @@
+"""The one place for fonts, sizes, colours and files of figures."""
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainables.errors import DmlStudyError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMN = 3.3
+"""Width of a paper's column, inches."""
+PAGE = 7.0
+"""Width of its text block, inches."""
+DPI = 300
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Okabe and Ito, "Color Universal Design" (2008), without yellow, which is faint on white."""
+DASHES = ("-", "--", "-.", ":")
+SEQUENTIAL = "cividis"
+DIVERGING = "PuOr_r"
+GREY = "0.45"
+
+_WIDE_COVERAGE = {
+    *(f"Noto Sans CJK {region}" for region in ("JP", "KR", "SC", "TC")),
+    *("Arial Unicode MS", "Noto Emoji", "PingFang SC", "WenQuanYi Zen Hei", "Yu Gothic", "Microsoft YaHei"),
+}
+_SETTINGS: dict[str, Any] = {
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.4,
+    "hatch.color": "0.6",
+    "text.parse_math": False,  # a method's name with two dollar signs is no formula
+    "text.usetex": False,
+    "axes.unicode_minus": True,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Everything inside is drawn with the project's settings; the user's own come back after."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_SETTINGS, "font.family": _fonts()})
+        yield
+
+
+@cache
+def _fonts() -> list[str]:
+    """DejaVu Sans, and for what it lacks whichever wide-coverage fonts are installed."""
+    from matplotlib.font_manager import get_font_names
+
+    return ["DejaVu Sans", *sorted(_WIDE_COVERAGE & set(get_font_names()))]
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure with a layout that keeps texts apart; sizes in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def line_style(index: int) -> dict[str, Any]:
+    """Colour and dashes of the index-th line: seven colours, then the same with other dashes."""
+    return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[index // len(PALETTE) % len(DASHES)]}
+
+
+def add_note(figure: "Figure", text: str) -> None:
+    """A small line at the bottom that says what spreads and bands are."""
+    figure.supxlabel(wrapped(text, int(figure.get_figwidth() * 22)), fontsize=5.5, color=GREY)
+
+
+def wrapped(text: str, width: int) -> str:
+    """The text on several lines of at most `width` characters."""
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+
+
+def save(figure: "Figure", path: str | Path) -> list[Path]:
+    """Writes a figure as its suffix says; without one as .pdf (vector) and .png (300 dpi). Folders are made.
+
+    Raises:
+        DmlStudyError: matplotlib cannot write such a file.
+    """
+    target = Path(path)
+    known = figure.canvas.get_supported_filetypes()
+    suffix = target.suffix.lower().removeprefix(".")
+    if suffix and suffix not in known and not suffix[0].isdigit():
+        raise DmlStudyError(f"cannot write a figure as '{target.name}'; known: {', '.join(sorted(known))}")
+    files = [target] if suffix in known else [target.with_name(f"{target.name}.{kind}") for kind in ("pdf", "png")]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with style():
+        for file in files:
+            figure.savefig(file, dpi=DPI)
+    return files

@@ -1,0 +1,85 @@
+"""The values of one cell, by seed: what every statistic starts from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+CellKey = tuple[str, int]
+"""Study and index of the cell in its plan."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One metric of one cell.
+
+    Attributes:
+        by_seed: value of every seed; the folds of a seed are averaged, since they share training data.
+        runs: the run behind each seed; several seeds may share one, as those of an untrained network do.
+    """
+
+    by_seed: Mapping[int, float]
+    runs: Mapping[int, str]
+
+    @cached_property
+    def values(self) -> Floats:
+        """[n] Values of the distinct runs, in the order of the seeds."""
+        first = {run: self.by_seed[seed] for seed, run in sorted(self.runs.items(), reverse=True)}
+        return np.array([first[run] for run in dict.fromkeys(self.runs[seed] for seed in sorted(self.runs))])
+
+    @property
+    def n(self) -> int:
+        """Number of distinct runs."""
+        return len(self.values)
+
+    @property
+    def mean(self) -> float:
+        """Mean over distinct runs; NaN where there are none."""
+        return float(self.values.mean()) if self.n else float("nan")
+
+    @property
+    def shared(self) -> bool:
+        """Whether one run stands for all seeds: the value does not depend on the seed."""
+        return self.n == 1 < len(self.by_seed)
+
+    def at(self, seeds: list[int]) -> Floats:
+        """[len(seeds)] Values in the order of the seeds; the same value again where one run serves all."""
+        return np.array([self.values[0] if self.shared else self.by_seed[seed] for seed in seeds])
+
+
+EMPTY = Sample({}, {})
+
+
+def cell_samples(replicates: "pd.DataFrame", column: str, *, factor: float = 1.0) -> dict[CellKey, Sample]:
+    """The sample of every cell that has a value.
+
+    A seed counts when all its planned folds are complete with a finite value; what is missing is never averaged over.
+
+    Args:
+        replicates: as `Results.replicates`, or some of its rows.
+        column: the metric's column.
+        factor: multiplies every value; 100 for percent.
+    """
+    rows = replicates[["study", "cell", "seed", "run_id"]].assign(value=valid_values(replicates, column) * factor)
+    seeds = rows.groupby(["study", "cell", "seed"], sort=True, as_index=False).agg(
+        mean=("value", "mean"), known=("value", "count"), folds=("value", "size"), run=("run_id", "first")
+    )
+    seeds = seeds[seeds["known"] == seeds["folds"]]
+    values: dict[CellKey, tuple[dict[int, float], dict[int, str]]] = {}
+    for study, cell, seed, mean, run in seeds[["study", "cell", "seed", "mean", "run"]].itertuples(index=False):
+        by_seed, runs = values.setdefault((study, int(cell)), ({}, {}))
+        by_seed[int(seed)], runs[int(seed)] = float(mean), str(run)
+    return {key: Sample(*parts) for key, parts in values.items()}
+
+
+def valid_values(replicates: "pd.DataFrame", column: str) -> "pd.Series[float]":
+    """The metric of complete runs, NaN for everything else: missing, failed, pruned, or not finite."""
+    values = replicates[column].astype(float)
+    return values.where((replicates["status"] == "complete") & np.isfinite(values))

@@ -1,0 +1,8 @@
+"""Comparison tables: built once, printed as Markdown, LaTeX, CSV or on a terminal."""
+
+from analysis.tables.comparison import comparison_table
+from analysis.tables.model import Cell, Column, Row, Table
+from analysis.tables.rendering import FORMATS, render
+from analysis.tables.terminal import terminal
+
+__all__ = ["FORMATS", "Cell", "Column", "Row", "Table", "comparison_table", "render", "terminal"]

@@ -1,0 +1,183 @@
+"""Footnotes: what ± is, what bold means, what is missing, and under which protocol the numbers were made."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis.cells import UNTRAINED, Choice, PlannedCell
+from analysis.labels import enumeration, setting_text
+from analysis.loading import Results
+from analysis.protocol import protocol_notes
+from analysis.samples import EMPTY, CellKey, Sample, valid_values
+from analysis.statistics import (
+    GENEROUS_FROM,
+    best_sample,
+    difference_std,
+    minimum_detectable_difference,
+    minimum_rank_test_p,
+)
+from analysis.tables.model import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Samples = Mapping[str, Mapping[CellKey, Sample]]
+
+
+def footnotes(
+    results: Results, table: Table, cells: Sequence[PlannedCell], samples: Samples, choice: Choice | None
+) -> tuple[str, ...]:
+    """Everything that a reader must know to judge the table."""
+    keys = {cell.key for cell in cells}
+    index = list(zip(results.replicates["study"], results.replicates["cell"], strict=True))
+    replicates = results.replicates[[key in keys for key in index]]
+    notes = [
+        _values(table, replicates),
+        _deltas(table),
+        _bold(table, cells, samples),
+        choice.note if choice else "",
+        _on_test(table),
+        _untrained(cells),
+        _failures(replicates, cells),
+        _without_value(replicates, table, cells),
+        _unfinished(replicates),
+        *protocol_notes(results, replicates),
+    ]
+    return tuple(note for note in notes if note)
+
+
+def _values(table: Table, replicates: "pd.DataFrame") -> str:
+    folds = replicates.groupby(["study", "cell", "seed"])["fold"].nunique().max()
+    averaged = f"the {folds} folds of a seed are averaged first; " if folds > 1 else ""
+    percent = "in percent; " if any(column.metric.unit == "%" for column in table.columns) else ""
+    return (
+        f"Values: mean ± sample standard deviation (ddof = 1) over seeds, {percent}{averaged}"
+        "n: number of seeds, those that share one run counted once."
+    )
+
+
+def _deltas(table: Table) -> str:
+    found = [cell.delta for row in table.rows for cell in row.cells if cell.delta and isfinite(cell.delta.difference)]
+    if not found:
+        return ""
+    points = (
+        "percentage points" if any(c.delta and c.metric.unit == "%" for c in table.columns) else "the metric's unit"
+    )
+    interval = " with its 95 % paired t-interval" if any(isfinite(delta.low) for delta in found) else ""
+    unpaired = " ‡: the seeds differ, so the interval is Welch's." if any(not delta.paired for delta in found) else ""
+    pairs = max(delta.n for delta in found)
+    rank = minimum_rank_test_p(pairs)
+    power = f" With n = {pairs} no two-sided paired rank test can go below p = {rank:g}." if rank > 0.05 else ""
+    return f"Δ: difference to the method's baseline on the same seeds, in {points}{interval}.{unpaired}{power}"
+
+
+def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
+    sizes = [cell.summary.n for row in table.rows for cell in row.cells if cell.bold]
+    if not sizes:
+        return ""
+    if min(sizes) >= GENEROUS_FROM:
+        rule = f"Bold: the best mean and all that is not significantly worse ({_TEST})."
+    elif max(sizes) < GENEROUS_FROM:
+        rule = f"Bold: the best mean of a column; with fewer than {GENEROUS_FROM} seeds it need not be the truly best."
+    else:
+        rule = f"Bold: the best mean, and from {GENEROUS_FROM} seeds on all that is not significantly worse ({_TEST})."
+    alone = " A lone seed is not taken for the best." if _outdone(table) else ""
+    return rule + alone + _all_detectable(table, cells, samples)
+
+
+_TEST = "two-sided t-test, paired, 5 %, uncorrected"
+
+
+def _outdone(table: Table) -> bool:
+    """Whether some cell is better than a bold one without being bold."""
+    for index, column in enumerate(table.columns):
+        sign = 1 if column.metric.higher_is_better else -1
+        cells = [row.cells[index] for row in table.rows]
+        bold = [sign * cell.summary.mean for cell in cells if cell.bold]
+        if bold and any(sign * cell.summary.mean > max(bold) for cell in cells if not cell.bold):
+            return True
+    return False
+
+
+def _all_detectable(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
+    columns = [column for column in table.columns if column.delta] or table.columns
+    texts = [_detectable(column, cells, samples[column.metric.column]) for column in columns]
+    found = enumeration(filter(None, texts))
+    return f" Smallest detectable difference (paired t-test, 5 %, power 80 %): {found}." if found else ""
+
+
+def _detectable(column: Column, cells: Sequence[PlannedCell], samples: Mapping[CellKey, Sample]) -> str:
+    """From the pooled standard deviation of the differences to the column's best cell."""
+    known = [samples.get(cell.key, EMPTY) for cell in cells if cell.dataset == column.dataset]
+    known = [sample for sample in known if sample.n >= 2]
+    if len(known) < 2:
+        return ""
+    best = best_sample(known, higher_is_better=column.metric.higher_is_better)
+    others = [sample for sample in known if sample is not best]
+    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample in others])))
+    n = int(np.median([min(sample.n, best.n) for sample in others]))
+    if n >= GENEROUS_FROM:
+        return ""
+    value = minimum_detectable_difference(pooled, n)
+    unit = {"%": " points", "": ""}.get(column.metric.unit, f" {column.metric.unit}")
+    return f"{column.dataset} {column.metric.label} {value:.{column.metric.decimals}f}{unit}"
+
+
+def _on_test(table: Table) -> str:
+    if not any(column.metric.selected_on_test for column in table.columns):
+        return ""
+    return (
+        "† Selected on test: the best epoch on the test classes, as some papers report it; optimistic, and not "
+        "comparable with epochs selected on validation classes."
+    )
+
+
+def _untrained(cells: Sequence[PlannedCell]) -> str:
+    if not any(cell.method == UNTRAINED for cell in cells):
+        return ""
+    return f"{UNTRAINED}: pooled features of the backbone as it comes, without training."
+
+
+def _failures(replicates: "pd.DataFrame", cells: Sequence[PlannedCell]) -> str:
+    parts = _per_cell(replicates, replicates["status"] == "failed", cells)
+    pruned = _per_cell(replicates, replicates["status"] == "pruned", cells)
+    texts = [f"Failed runs, left out: {enumeration(parts)}."] if parts else []
+    texts += [f"Runs stopped early, left out: {enumeration(pruned)}."] if pruned else []
+    return " ".join(texts)
+
+
+def _without_value(replicates: "pd.DataFrame", table: Table, cells: Sequence[PlannedCell]) -> str:
+    texts = []
+    for metric in dict.fromkeys(column.metric for column in table.columns):
+        absent = (replicates["status"] == "complete") & valid_values(replicates, metric.column).isna()
+        parts = list(_per_cell(replicates, absent, cells))
+        texts += [f"{metric.label}: {enumeration(parts, limit=4)}"] if parts else []
+    return f"Complete runs without a finite value, left out: {'. '.join(texts)}." if texts else ""
+
+
+def _per_cell(replicates: "pd.DataFrame", affected: "pd.Series[bool]", cells: Sequence[PlannedCell]) -> list[str]:
+    """ "norm-softmax + PS (glyphs, ratio 0.5) 1 of 3" for every cell with affected runs."""
+    marked = replicates.assign(affected=affected)
+    if not marked["affected"].any():
+        return []
+    runs = marked.drop_duplicates(["study", "cell", "run_id"])
+    counts = runs.groupby(["study", "cell"])["affected"].agg(["sum", "size"])
+    return list(_count_texts(counts[counts["sum"] > 0], cells))
+
+
+def _count_texts(counts: "pd.DataFrame", cells: Sequence[PlannedCell]) -> Iterator[str]:
+    by_key = {cell.key: cell for cell in cells}
+    for key, affected, planned in counts.itertuples(name=None):
+        cell = by_key[key]
+        place = ", ".join(filter(None, [cell.dataset, setting_text(dict(cell.axes))]))
+        yield f"{cell.method} ({place}) {affected} of {planned}"
+
+
+def _unfinished(replicates: "pd.DataFrame") -> str:
+    runs = replicates.drop_duplicates(["study", "run_id"])
+    missing = int((runs["status"] == "missing").sum())
+    if not missing:
+        return ""
+    return f"Not finished yet: {missing} of {len(runs)} runs; their cells have fewer seeds or are empty."

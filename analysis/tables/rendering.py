@@ -1,0 +1,28 @@
+"""The formats that a table is printed in."""
+
+from collections.abc import Callable
+
+from analysis.tables.csv_text import csv_text
+from analysis.tables.latex import latex, latex_document
+from analysis.tables.markdown import markdown
+from analysis.tables.model import Table
+from trainables.errors import DmlStudyError
+from trainables.parts import nearest
+
+FORMATS: dict[str, Callable[[Table], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "latex-document": latex_document,
+    "csv": csv_text,
+}
+
+
+def render(table: Table, format: str) -> str:
+    """The table as text in one of `FORMATS`; "latex-document" compiles alone.
+
+    Raises:
+        DmlStudyError: there is no such format.
+    """
+    if format not in FORMATS:
+        raise DmlStudyError(f"unknown table format '{format}'; {nearest(format, dict(FORMATS))}")
+    return FORMATS[format](table)

@@ -1,0 +1,78 @@
+"""The table on a rich console, as wide as the console allows."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from analysis.tables.layout import Entry, column_groups, lay_out
+from analysis.tables.model import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+
+def terminal(table: Table) -> "RenderableType":
+    """Something that `rich.print` shows: the table with its footnotes below; several tables where
+    the console is too narrow for one."""
+    return _Terminal(table)
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    table: Table
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
+        from rich.text import Text
+
+        def fits(part: Table) -> bool:
+            return console.measure(_grid(part), options=options.update(max_width=1000)).maximum <= options.max_width
+
+        yield from map(_grid, _parts(self.table, fits))
+        for note in self.table.footnotes:
+            yield Text(note, style="dim")
+
+
+def _parts(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
+    """The whole table, else one per upper header, else as many columns of it together as fit."""
+    if fits(table):
+        return [table]
+    parts = []
+    for group in column_groups(table):
+        start = 0
+        for stop in range(1, len(group) + 1):
+            if stop == len(group) or not fits(_part(table, group[start : stop + 1])):
+                parts.append(_part(table, group[start:stop]))
+                start = stop
+    return parts
+
+
+def _part(table: Table, group: tuple[int, ...]) -> Table:
+    columns = tuple(table.columns[index] for index in group)
+    rows = tuple(replace(row, cells=tuple(row.cells[index] for index in group)) for row in table.rows)
+    name = columns[0].dataset if table.grouped_by == "dataset" else columns[0].metric.title
+    return replace(table, title=f"{table.title}: {name}", columns=columns, rows=rows)
+
+
+def _grid(table: Table) -> "RichTable":
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    layout = lay_out(table)
+    grid = RichTable(box=box.SIMPLE_HEAD, title=Text(table.title, style="bold"), title_justify="left", pad_edge=False)
+    for field in layout.fields:
+        header = Text("\n".join(filter(None, [field.group, field.label])))
+        grid.add_column(header, justify="right" if field.numeric else "left", overflow="fold")
+    for index, row in enumerate(layout.body):
+        last = layout.blocks[index] != layout.blocks[min(index + 1, len(layout.body) - 1)]
+        grid.add_row(*map(_entry, row), end_section=last)
+    return grid
+
+
+def _entry(entry: Entry) -> "Text":
+    from rich.text import Text
+
+    text = Text(entry.main, style="bold" if entry.bold else "")
+    return text.append(f" {entry.tail}", style="dim not bold") if entry.tail else text

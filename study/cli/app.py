@@ -1,0 +1,39 @@
+"""The command tree."""
+
+import typer
+
+from study.cli import doctor, inspecting, planning, reporting, running
+
+app = typer.Typer(
+    name="dml-study",
+    help="Hyperparameter studies for deep metric learning: one YAML file in, paper-style tables out.",
+    epilog="Start with `dml-study init my-study.yaml`, or try `dml-study run demo`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+app.command("init", rich_help_panel="Write a study")(planning.init)
+app.command("schema", rich_help_panel="Write a study")(planning.schema)
+app.command("check", rich_help_panel="Write a study")(running.check)
+app.command("plan", rich_help_panel="Write a study")(planning.plan)
+app.command("run", rich_help_panel="Run it")(running.run)
+app.command("status", rich_help_panel="Run it")(inspecting.status)
+app.command("show", rich_help_panel="Look at runs")(inspecting.show)
+app.command("logs", rich_help_panel="Look at runs")(inspecting.logs)
+app.command("debug", rich_help_panel="Look at runs")(running.debug)
+app.command("table", rich_help_panel="Results")(reporting.table)
+app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.command("doctor", rich_help_panel="This machine")(doctor.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"dml-study {installed('dml-study')}")
+        raise typer.Exit

@@ -1,0 +1,79 @@
+"""One run in the foreground: its epochs as they come, its result beside what the ledger has."""
+
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from study.cli.common import FoundRun, NotFoundError, cache_folder, find_run, open_plan, run_config
+
+if TYPE_CHECKING:
+    from trainables.config import RunConfig
+
+_METRICS = ("val_map_at_r", "test_recall_at_1", "test_r_precision", "test_map_at_r")
+
+
+def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
+    """Trains the run that `prefix` names; exits with 1 where it fails or differs from the ledger."""
+    config, found = _find(prefix, results=results, spec=spec, cache=cache)
+    typer.echo(f"run {config.run_id()}: {config.dataset.title}, {config.loss.name}, {config.synthesis.name}")
+    row = _train(config, cache=cache_folder(cache), pdb=pdb)
+    for key in _METRICS:
+        if row.get(key) is not None:
+            typer.echo(f"{key:18} {100 * row[key]:6.2f} %")
+    if found is not None:
+        _compare(row, found)
+
+
+def _find(
+    prefix: str, *, results: Path | None, spec: str | None, cache: Path | None
+) -> tuple["RunConfig", FoundRun | None]:
+    if spec is None:
+        found = find_run(prefix, results)
+        return run_config(found), found
+    plan, _ = open_plan(spec, None, cache)
+    matches = [run_id for run_id in plan.runs if run_id.startswith(prefix)]
+    if len(matches) != 1:
+        raise NotFoundError(f"{len(matches)} runs of {spec} begin with '{prefix}'; `dml-study plan {spec}` lists them")
+    return plan.runs[matches[0]].config, None
+
+
+def _train(config: "RunConfig", *, cache: Path, pdb: bool) -> dict[str, Any]:
+    from trainables.ledger import Ledger
+    from trainables.training.session import Session, SessionOptions
+
+    with tempfile.TemporaryDirectory(prefix="dml-study-debug-") as folder:
+        ledger = Ledger.open(Path(folder) / "ledger", create=True)
+        session = Session(config, ledger=ledger, options=SessionOptions(study="debug", cache=cache))
+        printed = 0
+        try:
+            while not session.done:
+                session.unguarded_step()
+                for line in session.lines[printed:]:
+                    typer.echo(line)
+                printed = len(session.lines)
+        except Exception as error:
+            traceback.print_exc()
+            if pdb:
+                import pdb as debugger
+
+                debugger.post_mortem(error.__traceback__)
+            raise typer.Exit(1) from error
+        row: dict[str, Any] = ledger.read("runs").to_pylist()[0]
+        return row
+
+
+def _compare(row: dict[str, Any], found: FoundRun) -> None:
+    commit = found.ledger.commits().get(found.run_id)
+    if commit is None or commit.status != "complete":
+        return
+    committed = next(other for other in found.ledger.read("runs").to_pylist() if other["run_id"] == found.run_id)
+    different = [key for key in _METRICS if row.get(key) != committed.get(key)]
+    if not different:
+        typer.echo("the ledger has the same metrics, bit for bit")
+        return
+    for key in different:
+        typer.secho(f"the ledger has {key} = {committed[key]!r}, this run {row[key]!r}", fg="red", err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,21 @@
+"""From a spec to runs: cells, replicates, content-addressed runs, and which of them are due."""
+
+from study.plan.build import build_plan
+from study.plan.due import due_runs, refuse_search
+from study.plan.explain import explain
+from study.plan.plan import Cell, Counts, Plan, PlannedRun
+from study.plan.select import one_cell
+from study.spec.model import Resources
+
+__all__ = [
+    "Cell",
+    "Counts",
+    "Plan",
+    "PlannedRun",
+    "Resources",
+    "build_plan",
+    "due_runs",
+    "explain",
+    "one_cell",
+    "refuse_search",
+]

@@ -1,0 +1,44 @@
+"""Which cell every cell is compared with."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from study.plan.untrained import Made
+
+Keyed = dict[tuple[tuple[str, Any], ...], int]
+
+
+def baseline_cells(cells: Sequence[Made], baselines: Mapping[str, str | None]) -> tuple[list[int | None], list[str]]:
+    """For every cell the index of its baseline's cell with the same values on all axes that the baseline has.
+
+    Returns:
+        Indices (None without a baseline), and warnings about methods whose baseline has no such cell.
+    """
+    by_method: dict[str, Keyed] = {}
+    for index, cell in enumerate(cells):
+        by_method.setdefault(cell.method, {})[tuple(cell.axes.items())] = index
+    found: list[int | None] = []
+    lonely: list[tuple[str, str]] = []
+    for cell in cells:
+        baseline = baselines.get(cell.method)
+        found.append(None if baseline is None else _counterpart(cell, by_method.get(baseline, {})))
+        if baseline is not None and found[-1] is None:
+            lonely.append((cell.method, baseline))
+    return found, [_warning(*pair, count=lonely.count(pair)) for pair in dict.fromkeys(lonely)]
+
+
+def _counterpart(cell: Made, keyed: Keyed) -> int | None:
+    """The baseline's cell with the same value on each of its own axes, all of which this cell has."""
+    for shape in dict.fromkeys(tuple(key for key, _ in place) for place in keyed):
+        if all(key in cell.axes for key in shape):
+            index = keyed.get(tuple((key, cell.axes[key]) for key in shape))
+            if index is not None:
+                return index
+    return None
+
+
+def _warning(method: str, baseline: str, *, count: int) -> str:
+    cells = "one cell" if count == 1 else f"{count} cells"
+    return (
+        f"no cell of the baseline '{baseline}' has the axes of {cells} of '{method}'; they stand without a difference"
+    )

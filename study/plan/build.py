@@ -1,0 +1,127 @@
+"""From a spec to its plan."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from study.plan.advice import advice
+from study.plan.baselines import baseline_cells
+from study.plan.configs import Configs, FileResolver, NoFiles, Resolver, run_config
+from study.plan.coverage import check_coverage
+from study.plan.grid import Draft, Grid, GridBuilder
+from study.plan.identity import Replicate
+from study.plan.plan import Cell, Plan, PlannedRun
+from study.plan.untrained import Made, untrained_cells
+from study.spec.errors import Place, Problems
+from study.spec.spec import UNTRAINED, Spec
+
+
+def build_plan(
+    spec: Spec, *, cache: Path | None = None, resolve_data: bool = True, resolver: Resolver | None = None
+) -> Plan:
+    """Expands a spec to cells and runs, and checks every value of every cell.
+
+    Args:
+        spec: what `load_spec` returned.
+        cache: folder of decoded images and content hashes; the user's cache where empty.
+        resolve_data: look datasets and weights up on disk; without, ids are not those of the runs.
+        resolver: what looks them up instead of the files' own resolver.
+
+    Raises:
+        SpecError: all values that cannot be, and all data that is not there.
+    """
+    problems = Problems()
+    grid = GridBuilder(spec).build()
+    check_coverage(spec, grid, problems)
+    if resolver is None:
+        resolver = FileResolver(spec.path.parent, cache) if resolve_data else NoFiles()
+    configs = Configs(spec.replication, resolver, problems)
+    made = list(_made(spec, grid, configs, problems))
+    _check_claims(spec, made, problems)
+    if not grid.drafts:
+        place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
+        problems.add(place, "exclude", "leaves no cell to train")
+    problems.raise_any()
+    return _plan(spec, grid, made, resolved=resolve_data)
+
+
+def _made(spec: Spec, grid: Grid, configs: Configs, problems: Problems) -> Iterator[Made]:
+    seeds, folds = spec.replication.seeds, spec.replication.folds
+    told: set[tuple[str, str]] = set()
+    for draft in grid.drafts:
+        parts = {kind: configs.config(section) for kind, section in draft.sections.items()}
+        if any(part is None for part in parts.values()):
+            continue
+        device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
+        try:
+            config = run_config(parts, seed=seeds[0], fold=folds[0], device=device)
+        except ValidationError as error:
+            _report(draft, error, told, problems)
+            continue
+        axes = draft.axes if "dataset" in draft.axes else {"dataset": config.dataset.title, **draft.axes}
+        ids = configs.identities.replicates(config, seeds, folds)
+        yield Made(draft.method.name, axes, draft.sections, config, ids, draft.method.resources)
+
+
+def _report(draft: Draft, error: ValidationError, told: set[tuple[str, str]], problems: Problems) -> None:
+    """Sections that contradict each other; once for a method, however many cells have it."""
+    for details in error.errors(include_url=False):
+        text = details["msg"].removeprefix("Value error, ")
+        if (draft.method.name, text) not in told:
+            told.add((draft.method.name, text))
+            problems.add(draft.method.place, f"methods.{draft.method.name}", text)
+
+
+def _check_claims(spec: Spec, cells: list[Made], problems: Problems) -> None:
+    computed = set.intersection(*(set(cell.config.protocol.ks) for cell in cells)) if cells else set()
+    for claim in spec.claims:
+        k = claim.metric.removeprefix("recall_at_")
+        if cells and k.isdigit() and int(k) not in {1, *computed}:
+            problems.add(claim.place, "claims", f"{claim.metric} is not computed; add {k} to protocol.ks")
+
+
+def _plan(spec: Spec, grid: Grid, made: list[Made], *, resolved: bool) -> Plan:
+    rows, doubts = untrained_cells(made, spec.replication) if spec.untrained else ([], [])
+    cells = [*rows, *made]
+    methods = {method.name: method.baseline for method in spec.methods}
+    indices, lonely = baseline_cells(cells, methods)
+    axes = tuple(axis.key for axis in spec.axes)
+    final = tuple(_cell(cell, baseline) for cell, baseline in zip(cells, indices, strict=True))
+    return Plan(
+        spec=spec,
+        axes=axes if "dataset" in axes else ("dataset", *axes),
+        methods={UNTRAINED: None, **methods} if rows else methods,
+        cells=final,
+        runs=_runs(final),
+        protocol=_protocol(made),
+        warnings=(*doubts, *lonely, *advice(spec, grid, made)),
+        excluded=grid.excluded,
+        resolved=resolved,
+    )
+
+
+def _cell(made: Made, baseline: int | None) -> Cell:
+    return Cell(made.method, made.axes, baseline, made.replicates, made.config, made.resources, made.sections)
+
+
+def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
+    """Distinct runs; the first cell that needs one says how it trains."""
+    found: dict[str, tuple[Cell, Replicate, list[int]]] = {}
+    for index, cell in enumerate(cells):
+        for replicate in cell.replicates:
+            known = found.get(replicate.run_id)
+            if known is None:
+                found[replicate.run_id] = (cell, replicate, [index])
+            else:
+                known[2].append(index)
+    return {
+        run_id: PlannedRun(run_id, replicate.seed, replicate.fold, cell.resources, tuple(indices), cell.config)
+        for run_id, (cell, replicate, indices) in found.items()
+    }
+
+
+def _protocol(cells: list[Made]) -> dict[str, Any]:
+    """The protocol of the first cell, for the footnotes of tables."""
+    return cells[0].config.protocol.model_dump(mode="json")

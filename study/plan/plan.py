@@ -1,0 +1,135 @@
+"""What a study consists of: cells, their replicates, and the distinct runs behind them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from study.plan.identity import Replicate
+from study.plan.layers import Sections
+from study.spec.model import Resources
+from study.spec.spec import Claim, Spec
+from trainables.config import RunConfig
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        axes: value of every axis that the method has, by key.
+        baseline: index of the cell that this one is compared with.
+        config: configuration of the first replicate.
+        sections: where every value of the configuration came from.
+    """
+
+    method: str
+    axes: Mapping[str, Any]
+    baseline: int | None
+    replicates: tuple[Replicate, ...]
+    config: RunConfig
+    resources: Resources
+    sections: Sections = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        axes = ", ".join(f"{key}={value}" for key, value in self.axes.items())
+        return f"{self.method} ({axes})" if axes else self.method
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training; it may stand behind several cells."""
+
+    run_id: str
+    seed: int
+    fold: int
+    resources: Resources
+    cells: tuple[int, ...]
+    base: RunConfig = field(repr=False)
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The resolved configuration, without parameters that cannot matter; its `run_id()` is this run's."""
+        return self.base.model_copy(update={"seed": self.seed, "fold": self.fold}).simplified()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Size of a plan. `shared` replicates need no run of their own."""
+
+    methods: int
+    cells: int
+    replicates: int
+    runs: int
+    shared: int
+    excluded: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as runs.
+
+    Attributes:
+        axes: compared keys in table order; `dataset` is always one of them.
+        methods: names with their baselines, in table order.
+        runs: distinct runs by id, in the order in which they are started.
+        warnings: what is allowed and probably not meant.
+        resolved: whether datasets and weights were looked up; without, ids are not those of a run.
+    """
+
+    spec: Spec = field(repr=False)
+    axes: tuple[str, ...]
+    methods: Mapping[str, str | None]
+    cells: tuple[Cell, ...]
+    runs: Mapping[str, PlannedRun]
+    protocol: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    excluded: int
+    resolved: bool
+
+    @property
+    def study(self) -> str:
+        return self.spec.study
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return self.spec.claims
+
+    @property
+    def needs_search(self) -> tuple[str, ...]:
+        """Methods with a search space; training them as they are would not be what the spec asks for."""
+        return self.spec.needs_search
+
+    @property
+    def counts(self) -> Counts:
+        replicates = sum(len(cell.replicates) for cell in self.cells)
+        runs = len(self.runs)
+        return Counts(len(self.methods), len(self.cells), replicates, runs, replicates - runs, self.excluded)
+
+    def describe(self, run_id: str) -> str:
+        """What a run is, in one line."""
+        run = self.runs[run_id]
+        return f"{self.cells[run.cells[0]].title}, seed {run.seed}, fold {run.fold}"
+
+    def record(self) -> dict[str, Any]:
+        """The content of `plan.json`: what analysis needs to know about cells, and nothing about how runs train."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "study": self.study,
+            "spec": str(self.spec.path),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "axes": list(self.axes),
+            "methods": [{"name": name, "baseline": baseline} for name, baseline in self.methods.items()],
+            "claims": [{"better": claim.better, "worse": claim.worse, "metric": claim.metric} for claim in self.claims],
+            "protocol": dict(self.protocol),
+            "cells": [_cell_record(cell) for cell in self.cells],
+        }
+
+
+def _cell_record(cell: Cell) -> dict[str, Any]:
+    replicates = [{"seed": each.seed, "fold": each.fold, "run_id": each.run_id} for each in cell.replicates]
+    return {"method": cell.method, "axes": dict(cell.axes), "baseline": cell.baseline, "replicates": replicates}

@@ -1,0 +1,88 @@
+"""Choosing cells by a number, a part of their title, or `key=value` pairs."""
+
+import re
+from collections.abc import Sequence
+
+from study.plan.match import Fits, compiled
+from study.plan.plan import Plan
+from study.spec.document import parse
+from study.spec.errors import Place, SpecError
+from study.spec.sections import is_value, sections, unknown_parameter, unknown_section
+from study.spec.spec import Condition
+from trainables.errors import ConfigError
+
+_SHOWN = 10
+
+
+def one_cell(plan: Plan, selector: str) -> int:
+    """Index of the cell that a selector names.
+
+    Args:
+        plan: the plan.
+        selector: a cell's number, a part of its title, or `method=a,synthesis.ratio=0.5`.
+
+    Raises:
+        ConfigError: no cell or several fit; the message lists candidates.
+    """
+    found = _candidates(plan, selector.strip())
+    if len(found) == 1:
+        return found[0]
+    some = found or range(len(plan.cells))
+    lines = [f"  {index}: {plan.cells[index].title}" for index in list(some)[:_SHOWN]]
+    if len(some) > _SHOWN:
+        lines.append(f"  ... and {len(some) - _SHOWN} more")
+    reason = "fits several cells; say more" if found else "fits no cell; there are"
+    raise ConfigError("\n".join([f"'{selector}' {reason}:", *lines]))
+
+
+def fitting_cells(plan: Plan, only: Sequence[str]) -> list[int]:
+    """Indices of the cells that fit all `key=value` texts; of several with one key, one has to fit.
+
+    Raises:
+        ConfigError: not `key=value`, or a key that no cell has.
+    """
+    wanted: dict[str, tuple[object, ...]] = {}
+    for text in only:
+        key, value = _pair(plan, text)
+        wanted[key] = (*wanted.get(key, ()), *_spellings(value))
+    fits = compiled(Condition(tuple(wanted.items()), Place("--only")))
+    return [index for index in range(len(plan.cells)) if _fits(plan, index, fits)]
+
+
+def _candidates(plan: Plan, selector: str) -> list[int]:
+    if selector.isdigit() and int(selector) < len(plan.cells):
+        return [int(selector)]
+    if re.match(r"[\w.]+=", selector):
+        return fitting_cells(plan, re.split(r",\s*(?=[\w.]+=)", selector))
+    exact = [index for index, cell in enumerate(plan.cells) if selector in (cell.title, cell.method)]
+    return exact or [index for index, cell in enumerate(plan.cells) if selector.lower() in cell.title.lower()]
+
+
+def _fits(plan: Plan, index: int, fits: Fits) -> bool:
+    cell = plan.cells[index]
+    return fits(cell.method, cell.axes, cell.sections)
+
+
+def _pair(plan: Plan, text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    key = key.strip().removesuffix(".name")
+    if not equals:
+        raise ConfigError(f"'{text}' should be key=value, such as method={next(iter(plan.methods))}")
+    section, *path = key.split(".")
+    if key == "method" or key in plan.axes:
+        return key, value.strip()
+    if section not in sections():
+        raise ConfigError(f"'{text}': {unknown_section(section)}")
+    wrong = unknown_parameter(section, "", tuple(path)) if path or is_value(section) else None
+    if wrong is not None:
+        raise ConfigError(f"'{text}': {wrong}")
+    return key, value.strip()
+
+
+def _spellings(text: str) -> tuple[object, ...]:
+    """The text, and what YAML reads in it: `0.5` is a number, and a method may be called `0.5`."""
+    try:
+        value = parse(text, file="")[0]
+    except SpecError:
+        return (text,)
+    return (text, value)

@@ -1,0 +1,64 @@
+"""Claims: the only comparisons that get significance stars."""
+
+import re
+from collections.abc import Sequence
+from typing import get_args
+
+from study.spec.document import At, Document
+from study.spec.errors import Problems
+from study.spec.model import SpecFile
+from study.spec.spec import Claim
+from trainables.parts import nearest
+from trainables.training.config import Metric
+
+METRICS: tuple[str, ...] = get_args(Metric)
+_FORM = re.compile(r"(?P<pair>.+) on (?P<metric>\S+)")
+
+
+def read_claims(
+    files: Sequence[tuple[Document, SpecFile]], methods: Sequence[str], problems: Problems
+) -> tuple[Claim, ...]:
+    """Claims of the last file that has the key."""
+    having = [(document, file) for document, file in files if "claims" in file.model_fields_set]
+    if not having:
+        return ()
+    document, file = having[-1]
+    ats = [At(document) / "claims" / index for index in range(len(file.claims))]
+    claims = [_claim(text, methods, at, problems) for text, at in zip(file.claims, ats, strict=True)]
+    return tuple(claim for claim in claims if claim is not None)
+
+
+def _claim(text: str, methods: Sequence[str], at: At, problems: Problems) -> Claim | None:
+    match = _FORM.fullmatch(text.strip())
+    pairs = _pairs(match["pair"]) if match else []
+    if match is None or not pairs:
+        problems.add(at.place, at.key, f"should read 'A > B on map_at_r', got '{text}'")
+        return None
+    better, worse = next((pair for pair in pairs if set(pair) <= set(methods)), pairs[0])
+    wrong = _wrong_names(better, worse, methods) or _wrong_metric(match["metric"])
+    if wrong is not None:
+        problems.add(at.place, at.key, wrong)
+        return None
+    return Claim(better, worse, match["metric"], at.place)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Every way to cut the text at a '>', since a method's name may have one."""
+    parts = text.split(">")
+    pairs = [(">".join(parts[:cut]).strip(), ">".join(parts[cut:]).strip()) for cut in range(1, len(parts))]
+    return [(better, worse) for better, worse in pairs if better and worse]
+
+
+def _wrong_names(better: str, worse: str, methods: Sequence[str]) -> str | None:
+    if better == worse:
+        return f"compares '{better}' with itself"
+    for name in (better, worse):
+        if name not in methods:
+            return f"unknown method '{name}'; {nearest(name, list(methods))}"
+    return None
+
+
+def _wrong_metric(metric: str) -> str | None:
+    if metric in METRICS or re.fullmatch(r"recall_at_[1-9]\d*", metric):
+        return None
+    return f"unknown metric '{metric}'; {nearest(metric, list(METRICS))}"

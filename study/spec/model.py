@@ -1,0 +1,223 @@
+"""The structure of a spec file: which keys stand where. What the settings mean is checked elsewhere."""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema, field_validator
+
+from study.spec.sections import RESERVED, sections
+from trainables.parts import Config
+
+_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("should be at least 1")
+        return tuple(range(value))
+    if not isinstance(value, list | tuple) or not value or not all(type(item) is int for item in value):
+        raise ValueError("should be a count such as 3 or a list such as [0, 1, 2]")
+    if min(value) < 0:
+        raise ValueError("should have no negative number")
+    if len(set(value)) < len(value):
+        raise ValueError("should have every number once")
+    return tuple(value)
+
+
+def _bytes(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    match = re.fullmatch(r"([0-9.]+) ?([KMGT]?i?B)", str(value), re.IGNORECASE)
+    if match is None or match[2].upper() not in _UNITS:
+        raise ValueError("should be a size such as 4GB")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("should be the name of a preset or a file, or a list of them")
+    return names
+
+
+Numbers = Annotated[
+    tuple[int, ...],
+    PlainValidator(_numbers),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
+]
+Names = Annotated[
+    tuple[str, ...],
+    PlainValidator(_names),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+Bytes = Annotated[
+    int,
+    PlainValidator(_bytes),
+    WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}),
+]
+
+
+class Replicates(Config):
+    """How often a cell is trained."""
+
+    seeds: Numbers = (0,)
+    """A count n (seeds 0 to n-1) or a list of seeds."""
+    folds: Numbers = (0,)
+    """A count n (folds 0 to n-1, and n validation folds unless protocol says otherwise) or a list of folds."""
+
+
+class Resources(Config):
+    """What one trial occupies."""
+
+    cpu: float = Field(1.0, gt=0)
+    """CPU cores."""
+    gpu: float = Field(0.0, ge=0)
+    """GPUs; a fraction shares one. Above 0 the run trains on a GPU."""
+    memory: Bytes | None = None
+    """Main memory, in bytes or as 4GB."""
+
+    @field_validator("gpu")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("above 1 should be a whole number of GPUs")
+        return value
+
+
+def _scheduler(value: Any) -> str | dict[str, str]:
+    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, and what it stops depends on timing."""
+    own, foreign = ("none", "halving", "asha"), ("asha", "median", "hyperband")
+    if value in own or (isinstance(value, dict) and list(value) == ["ray"] and value["ray"] in foreign):
+        return value  # type: ignore[no-any-return]
+    raise ValueError("should be none, halving, asha, or {ray: asha}, {ray: median}, {ray: hyperband}")
+
+
+Scheduler = Annotated[
+    str | dict[str, str],
+    PlainValidator(_scheduler),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": ["none", "halving", "asha"]},
+                {
+                    "type": "object",
+                    "properties": {"ray": {"enum": ["asha", "median", "hyperband"]}},
+                    "required": ["ray"],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+
+
+class TuneStage(Config):
+    """How each method's search space is searched, on validation classes only."""
+
+    sampler: Literal["tpe", "random", "gp", "cmaes", "qmc"] = "tpe"
+    trials: int = Field(50, ge=1)
+    """Settings per method and dataset."""
+    seeds: Numbers = (100,)
+    """Seeds of every setting; its value is their mean. Disjoint from the seeds of the confirm stage."""
+    scheduler: Scheduler = "none"
+    """Whether poor settings stop early."""
+    window: int = Field(8, ge=1)
+    """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
+
+
+class ConfirmStage(Config):
+    """How the best settings are trained again for the tables."""
+
+    seeds: Numbers | None = None
+    """The same as replicates.seeds."""
+    refit: bool | None = None
+    """The same as protocol.refit."""
+
+
+class Stages(Config):
+    """tune: choose hyperparameters on validation classes; confirm: new seeds, test classes."""
+
+    tune: TuneStage | None = None
+    confirm: ConfirmStage | None = None
+
+
+class Budget(Config):
+    """Where a study stops starting runs."""
+
+    gpu_hours: float | None = Field(None, gt=0)
+    wall_hours: float | None = Field(None, gt=0)
+    runs: int | None = Field(None, ge=1)
+
+
+class RuleFile(Config):
+    """Settings for the cells that fit a condition."""
+
+    when: dict[str, Any] = Field(min_length=1)
+    """Keys with a value or a list of values: dataset, method, a compared axis, or any setting."""
+    set: dict[str, Any] = Field(min_length=1)
+    """Settings, nested or dotted."""
+
+
+class MethodFile(Config):
+    """A named recipe; besides these keys it may have every section of a run (loss, synthesis, optimizer, ...)."""
+
+    extends: str | None = None
+    """Another method whose settings, search space and resources are the start of this one."""
+    baseline: str | None = None
+    """The method that tables compare this one with."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings, nested or dotted."""
+    tune: dict[str, Any] = Field(default_factory=dict)
+    """Search space: dotted keys with a list of choices or a distribution."""
+    resources: Resources = Field(default_factory=Resources)
+
+
+class SpecFile(Config):
+    """One study: what is compared, how hyperparameters are chosen, how often it is repeated."""
+
+    study: str | None = Field(None, pattern=r"^[\w][\w .+-]*$", max_length=100)
+    """Name of the study and of its results folder."""
+    extends: Names = ()
+    """Presets or files that this one starts from; what stands here wins."""
+    description: str = ""
+    datasets: dict[str, Any] = Field(default_factory=dict)
+    """Datasets with a name of their own, for settings.dataset and compare.dataset."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """What all methods share, nested or dotted (`training.epochs: 20`)."""
+    methods: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    """Recipes by name; null takes an inherited one away."""
+    compare: dict[str, Any] = Field(default_factory=dict)
+    """Axes: a list of values for each key, crossed with every method that has the parameter."""
+    rules: list[RuleFile] = Field(default_factory=list)
+    """Settings for some cells, in order; later ones win."""
+    exclude: list[dict[str, Any]] = Field(default_factory=list)
+    """Conditions of cells that are left out."""
+    replicates: Replicates = Field(default_factory=Replicates)
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    """The same as settings.protocol."""
+    keep: dict[str, Any] = Field(default_factory=dict)
+    """The same as settings.keep."""
+    resources: Resources = Field(default_factory=Resources)
+    stages: Stages = Field(default_factory=Stages)
+    claims: list[str] = Field(default_factory=list)
+    """'A > B on map_at_r': the only comparisons that are tested for significance."""
+    budget: Budget = Field(default_factory=Budget)
+    untrained: bool = True
+    """Whether tables start with the embedding as it is before training."""
+
+    hints: ClassVar[dict[str, str]] = {
+        **{name: f"write it under settings: `settings: {{{name}: ...}}`" for name in sections()},
+        **RESERVED,
+        "seeds": "write replicates.seeds",
+        "folds": "write replicates.folds",
+        "tune": "write it in a method (a search space) or under stages (how to search)",
+        "confirm": "write stages.confirm",
+    }

@@ -1,0 +1,120 @@
+"""A spec after reading: typed, checked for itself, every value with its source. The plan turns it into runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.spec.errors import Place
+from study.spec.model import Budget, Resources, Stages
+from study.spec.settings import Setting
+from study.spec.tune import Dimension
+
+UNTRAINED = "untrained"
+"""Name of the automatic first row."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named recipe. `settings` are those of its `extends` chain first, in the order in which they apply."""
+
+    name: str
+    settings: tuple[Setting, ...]
+    baseline: str | None
+    tune: Mapping[str, Dimension]
+    resources: Resources
+    place: Place
+
+
+@dataclass(frozen=True)
+class AxisValue:
+    """One value of an axis: what tables call it, and what it sets."""
+
+    label: Any
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A compared key. An axis over whole sections (`loss`) has an empty path."""
+
+    key: str
+    section: str
+    path: tuple[str, ...]
+    values: tuple[AxisValue, ...]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Keys with the values that fit: all keys have to, one value of each is enough."""
+
+    keys: tuple[tuple[str, tuple[Any, ...]], ...]
+    place: Place
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}: {values[0] if len(values) == 1 else list(values)}" for key, values in self.keys)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Settings for the cells that fit a condition."""
+
+    condition: Condition
+    settings: tuple[Setting, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`better > worse on metric`."""
+
+    better: str
+    worse: str
+    metric: str
+    place: Place
+
+
+@dataclass(frozen=True)
+class Replication:
+    """Seeds and folds of every cell, and where they are written."""
+
+    seeds: tuple[int, ...]
+    folds: tuple[int, ...]
+    seeds_place: Place
+    folds_place: Place
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One study.
+
+    Attributes:
+        path: the spec file as it was given.
+        base: settings for all methods: those of the extended files first, then the spec's own.
+        overrides: settings from the command line, which beat everything.
+        resources: of one trial; its place is `resources_place`.
+        plugins: Python files that were loaded first and that every worker needs too.
+    """
+
+    study: str
+    description: str
+    path: Path
+    base: tuple[Setting, ...]
+    methods: tuple[Method, ...]
+    axes: tuple[Axis, ...]
+    rules: tuple[Rule, ...]
+    exclude: tuple[Condition, ...]
+    overrides: tuple[Setting, ...]
+    replication: Replication
+    resources: Resources
+    resources_place: Place
+    stages: Stages
+    claims: tuple[Claim, ...]
+    budget: Budget
+    untrained: bool
+    plugins: tuple[Path, ...] = ()
+
+    @property
+    def needs_search(self) -> tuple[str, ...]:
+        """Methods with a search space, in order."""
+        return tuple(method.name for method in self.methods if method.tune)

@@ -1,0 +1,122 @@
+"""The resolved configuration of one run and its content address. Free of torch and ray: planning imports it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, Field, SerializeAsAny, model_validator
+
+from trainables.backbones.config import BACKBONES, BackboneConfig, Conv4
+from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs
+from trainables.losses.config import LOSSES, LossConfig, NormSoftmax
+from trainables.parts import Config, Part, hidden, identity, part_validator
+from trainables.strategies.config import STRATEGIES, Plain, StrategyConfig
+from trainables.synthesis.config import SYNTHESES, NoSynthesis, SynthesisConfig
+from trainables.training.config import (
+    OPTIMIZERS,
+    SAMPLERS,
+    SCHEDULES,
+    Adam,
+    Augmentation,
+    Constant,
+    Protocol,
+    Shuffled,
+    Training,
+)
+
+REGISTRIES: dict[str, dict[str, type[Part]]] = {
+    "dataset": DATASETS,
+    "backbone": BACKBONES,
+    "loss": LOSSES,
+    "synthesis": SYNTHESES,
+    "strategy": STRATEGIES,
+    "sampler": SAMPLERS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
+"""Sections of a run that hold one registered part each, and what may stand there."""
+
+IDENTITY_VERSION = 1
+"""Raised when the training loop itself changes its numbers: every run is then due again."""
+
+
+class Keep(Config):
+    """What of a run stays on disk after its rows are committed."""
+
+    weights: Literal["selected", "none"] = "none"
+    embeddings: Literal["test", "none"] = "none"
+
+
+class RunConfig(Config):
+    """Everything that one training depends on. Equal `run_id` means equal numbers."""
+
+    dataset: Annotated[SerializeAsAny[DatasetConfig], part_validator(DATASETS, "dataset")] = Glyphs()
+    backbone: Annotated[SerializeAsAny[BackboneConfig], part_validator(BACKBONES, "backbone")] = Conv4()
+    embedding_dim: int = Field(64, ge=1)
+    """Width D of the embedding, the output of a linear head on the backbone's features."""
+    loss: Annotated[SerializeAsAny[LossConfig], part_validator(LOSSES, "loss")] = NormSoftmax()
+    synthesis: Annotated[SerializeAsAny[SynthesisConfig], part_validator(SYNTHESES, "synthesis")] = NoSynthesis()
+    strategy: Annotated[SerializeAsAny[StrategyConfig], part_validator(STRATEGIES, "strategy")] = Plain()
+    sampler: Annotated[SerializeAsAny[Part], part_validator(SAMPLERS, "sampler")] = Shuffled()
+    augmentation: Augmentation = Augmentation()
+    optimizer: Annotated[SerializeAsAny[Part], part_validator(OPTIMIZERS, "optimizer")] = Adam()
+    schedule: Annotated[SerializeAsAny[Part], part_validator(SCHEDULES, "schedule")] = Constant()
+    training: Training = Training()
+    protocol: Protocol = Protocol()
+    keep: Keep = hidden(Keep())
+    seed: int = Field(0, ge=0)
+    fold: int = Field(0, ge=0)
+    """Block of training classes that is held out for validation."""
+    stage: Literal["tune", "confirm"] = "confirm"
+    device: Literal["cpu", "cuda"] = "cpu"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.fold >= self.protocol.validation_folds:
+            raise ValueError(f"fold {self.fold} does not exist with {self.protocol.validation_folds} validation_folds")
+        if self.synthesis.needs_proxies and not self.loss.has_proxies:
+            raise ValueError(f"synthesis '{self.synthesis.name}' mixes proxies and loss '{self.loss.name}' has none")
+        if self.training.warmup_epochs > self.training.epochs:
+            raise ValueError("training.warmup_epochs is larger than training.epochs")
+        return self
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the forward pass on this run's device."""
+        return self.training.precision or ("bfloat16" if self.device == "cuda" else "float32")
+
+    def simplified(self) -> "RunConfig":
+        """The same run without parameters that cannot matter; two configurations of one run become equal."""
+        update: dict[str, Any] = {"synthesis": self.synthesis.simplified()}
+        if not self.backbone.trainable:
+            update["augmentation"] = Augmentation()
+            update["backbone"] = self.backbone.model_copy(update={"batch_norm": "frozen"})
+            update["training"] = self.training.model_copy(update={"warmup_epochs": 0})
+        if self.protocol.selection == "last":
+            unused = {"refit": False, "select_by": "map_at_r", "validation_folds": 2}
+            update["protocol"] = self.protocol.model_copy(update=unused)
+            update["fold"] = 0
+        return self.model_copy(update=update)
+
+    def identity(self, *, inner: Callable[[BaseModel], dict[str, Any]] | None = None) -> dict[str, Any]:
+        """What the run's numbers depend on, as canonical values; `inner` as in `parts.identity`."""
+        run = self.simplified()
+        content = identity(run, inner=inner)
+        content["training"] = {**content["training"], "precision": run.precision}
+        content["version"] = IDENTITY_VERSION
+        return content if run.strategy.trains else _untrained_identity(run, content)
+
+    def run_id(self) -> str:
+        """Content address: 16 hexadecimal digits of the SHA-256 of the identity."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _untrained_identity(run: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: content[key] for key in ("dataset", "backbone", "strategy", "stage", "device", "version")}
+    kept["distance"], kept["test"] = run.protocol.distance, run.protocol.test
+    kept["precision"], kept["threads"] = run.precision, run.training.threads
+    if not run.backbone.weights_revision:
+        kept["seed"] = run.seed  # random weights differ by seed, weights from a file do not
+    return kept

@@ -1,0 +1,104 @@
+"""Random resized crop and horizontal flip of a whole batch at once, on the device that holds it."""
+
+import math
+
+import torch
+import torch.nn.functional as nnf
+from torch import Tensor
+
+from trainables.training.config import Augmentation
+
+_TRIES = 10
+
+
+def augment(images: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:
+    """Crops every image at random, scales the crop back to the image's size, and mirrors some.
+
+    The distribution is that of torchvision's RandomResizedCrop (see `crop_boxes`) and RandomHorizontalFlip. The crop is
+    resampled bilinearly from its own pixels alone, as torchvision does. A crop is never larger than the image, so
+    it is only ever enlarged, and there is nothing that antialiasing could remove.
+
+    Args:
+        images: [B, C, H, W] in float32.
+        config: what to draw. Without crop (`crop_scale` is (1, 1)) and flip the images come back as they are.
+        generator: on the CPU: all random numbers are drawn there, so that every device gets the same.
+
+    Returns:
+        [B, C, H, W], on the images' device.
+    """
+    count, _, height, width = images.shape
+    if config.crop_scale != (1.0, 1.0):
+        images = crop_and_resize(images, crop_boxes(count, height, width, config=config, generator=generator))
+    if config.flip:
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        images = torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+    return images
+
+
+def crop_boxes(count: int, height: int, width: int, *, config: Augmentation, generator: torch.Generator) -> Tensor:
+    """Draws boxes as torchvision's RandomResizedCrop does.
+
+    Area share uniform in `crop_scale`, aspect ratio (width / height) log-uniform in `crop_ratio`, sides rounded to
+    pixels; of ten such draws the first that fits into the image counts, at a uniform position. Where none fits: the
+    largest centred box whose aspect ratio is allowed.
+
+    Returns:
+        int64 [count, 4]: top, left, height and width of each box, in pixels.
+    """
+    area = height * width * _uniform(*config.crop_scale, shape=(count, _TRIES), generator=generator)
+    logs = math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])
+    aspect = _uniform(*logs, shape=(count, _TRIES), generator=generator).exp()
+    sides = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
+    room = torch.tensor([height, width])
+
+    fits = ((sides > 0) & (sides <= room)).all(2)
+    first = fits.long().argmax(1)  # the first of equal maxima
+    size = sides[torch.arange(count), first]
+    position = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    corner = (position * (room - size + 1)).long()
+
+    fallback = torch.tensor(_largest_box(height, width, *config.crop_ratio))
+    none_fits = ~fits.any(1, keepdim=True)
+    size = torch.where(none_fits, fallback, size)
+    corner = torch.where(none_fits, (room - fallback) // 2, corner)
+    return torch.cat([corner, size], dim=1)
+
+
+def _uniform(low: float, high: float, *, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    # In double precision: rounding must not push a full-sized crop over the image's edge.
+    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+
+
+def _largest_box(height: int, width: int, low: float, high: float) -> tuple[int, int]:
+    """Height and width of the largest box in the image with an aspect ratio in low..high."""
+    if width < low * height:
+        return round(width / low), width
+    if width > high * height:
+        return height, round(height * high)
+    return height, width
+
+
+def crop_and_resize(images: Tensor, boxes: Tensor) -> Tensor:
+    """The pixels of each image's box, enlarged bilinearly to the image's size.
+
+    Args:
+        images: [B, C, H, W] in float32.
+        boxes: int64 [B, 4]: top, left, height and width, inside the image.
+    """
+    height, width = images.shape[-2:]
+    top, left, box_height, box_width = boxes.to(torch.float32).unsqueeze(2).unbind(1)
+    rows, columns = _samples(top, box_height, height), _samples(left, box_width, width)
+    across = columns.unsqueeze(1).expand(-1, height, -1)
+    down = rows.unsqueeze(2).expand(-1, -1, width)
+    grid = torch.stack([across, down], dim=3)
+    return nnf.grid_sample(images, grid.to(images.device), mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _samples(start: Tensor, length: Tensor, size: int) -> Tensor:
+    """Where `size` output pixels look in the input, [B, size], in grid_sample's coordinates (-1..1 edge to edge).
+
+    Positions stay between the centres of the box's first and last pixel, so that nothing outside the box shows.
+    """
+    inside = (torch.arange(size) + 0.5) * (length / size) - 0.5
+    pixels = start + torch.minimum(inside.clamp(min=0), length - 1)
+    return (2 * pixels + 1) / size - 1

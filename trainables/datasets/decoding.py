@@ -1,0 +1,80 @@
+"""From the bytes of an image file to uint8 pixels of one size and one number of channels."""
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from trainables.datasets.source import UnreadableImageError
+
+__all__ = ["decode"]
+
+_FAILURES = (
+    OSError,
+    SyntaxError,  # Pillow's word for a damaged PNG
+    ValueError,
+    EOFError,
+    IndexError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    Image.DecompressionBombError,
+)
+_PAPER = (255, 255, 255, 255)
+
+
+def decode(
+    name: str, read: Callable[[], bytes], *, size: int, channels: Literal[1, 3], resize: Literal["squash", "crop"]
+) -> NDArray[np.uint8]:
+    """One image as uint8 [channels, size, size].
+
+    Rotated as its EXIF entry says; transparency is laid on white; 16 bits are scaled to 8; palettes, grey and CMYK
+    become grey (ITU-R 601) or RGB. Resized with an antialiasing bilinear filter; `crop` keeps the middle of the longer
+    side.
+
+    Args:
+        name: for the message.
+        read: returns the bytes of the file.
+
+    Raises:
+        UnreadableImageError: damaged, truncated, or of a kind without a defined 8-bit value (floating point).
+    """
+    try:
+        with Image.open(io.BytesIO(read())) as image:
+            image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
+            pixels = np.asarray(_resized(_converted(image, "L" if channels == 1 else "RGB"), size, resize))
+    except _FAILURES as error:
+        raise UnreadableImageError(f"'{name}' ({type(error).__name__}: {error})") from error
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _converted(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no defined 8-bit value")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, _PAPER)
+        image = Image.alpha_composite(opaque, image.convert("RGBA"))
+    return image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.asarray(image)
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise ValueError("integer pixels of more than 16 bits have no defined 8-bit value")
+    return Image.fromarray(np.round(values / 257.0).astype(np.uint8))
+
+
+def _resized(image: Image.Image, size: int, resize: Literal["squash", "crop"]) -> Image.Image:
+    if resize == "crop":
+        return ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
+    return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=3.0)

@@ -1,0 +1,175 @@
+"""The files of a dataset, in a directory or in a zip: their names, what tells that one changed, and their bytes."""
+
+import re
+import stat
+import threading
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from os import scandir
+from pathlib import Path
+from typing import IO, Protocol
+
+from trainables.errors import DataError
+
+__all__ = ["Files", "ListedFiles", "Stamp", "directory_files", "is_junk", "zip_files"]
+
+Stamp = tuple[int, ...]
+"""Size in bytes, then whatever else changes when the content does (modification time in nanoseconds)."""
+
+_DEEPEST = 6
+
+
+class Files(Protocol):
+    """Names are relative, with forward slashes, and free of what file managers leave behind (see `is_junk`)."""
+
+    @property
+    def location(self) -> Path:
+        """Where they are, for messages and for remembering hashes."""
+        ...
+
+    @property
+    def stamps(self) -> Mapping[str, Stamp]:
+        """Every file's stamp, in the order of names."""
+        ...
+
+    @property
+    def folders(self) -> frozenset[str]:
+        """Every folder, empty ones too."""
+        ...
+
+    def open(self, name: str) -> IO[bytes]:
+        """One file's bytes as a stream."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """One file's bytes; safe to call from several threads."""
+        ...
+
+
+class ListedFiles:
+    """Files below one folder of a file system."""
+
+    def __init__(self, location: Path, root: Path, names: Iterable[str], folders: Iterable[str] = ()) -> None:
+        self.location = location
+        self.root = root
+        self.folders = frozenset(folders)
+        self.stamps: dict[str, Stamp] = {name: _stamp(root / name) for name in sorted(names)}
+
+    def open(self, name: str) -> IO[bytes]:
+        return (self.root / name).open("rb")
+
+    def read(self, name: str) -> bytes:
+        return (self.root / name).read_bytes()
+
+
+class _ZipFiles:
+    """Members of a zip; the stamp of each has the size and the time of the whole archive."""
+
+    def __init__(self, location: Path, archive: zipfile.ZipFile) -> None:
+        members = {info.filename: info for info in archive.infolist() if not is_junk(info.filename)}
+        files = [name for name in members if not name.endswith("/")]
+        folders = {name.rstrip("/") for name in members if name.endswith("/")} | _parents(files)
+        prefix = _wrapper(folders)
+        status = location.stat()
+        self.location = location
+        self.folders = frozenset(name.removeprefix(prefix) for name in folders if name + "/" != prefix)
+        self.stamps: dict[str, Stamp] = {
+            name.removeprefix(prefix): (members[name].file_size, status.st_size, status.st_mtime_ns)
+            for name in sorted(files)
+        }
+        self._archive, self._prefix, self._lock = archive, prefix, threading.Lock()
+
+    def open(self, name: str) -> IO[bytes]:
+        return self._archive.open(self._prefix + name)
+
+    def read(self, name: str) -> bytes:
+        with self._lock:
+            return self._archive.read(self._prefix + name)
+
+
+def directory_files(folder: Path) -> ListedFiles:
+    """All files below a folder. One outer folder around the splits is left out of the names, as it is in a zip."""
+    found = dict(_walk(folder, "", 1))
+    folders = {name for name, is_folder in found.items() if is_folder}
+    prefix = _wrapper(folders)
+    return ListedFiles(
+        folder,
+        folder / prefix,
+        (name.removeprefix(prefix) for name, is_folder in found.items() if not is_folder),
+        (name.removeprefix(prefix) for name in folders if name + "/" != prefix),
+    )
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); remove or repair it") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _walk(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, bool]]:
+    if depth > _DEEPEST:
+        raise DataError(f"{folder}: folders are nested too deep; a dataset is laid out as <split>/<class>/<image>")
+    with scandir(folder) as entries:
+        for entry in entries:
+            if is_junk(entry.name):
+                continue
+            yield prefix + entry.name, entry.is_dir()
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", depth + 1)
+
+
+@contextmanager
+def zip_files(path: Path) -> Iterator[Files]:
+    """The members of a zip, after a look at their names: what could write or point outside is refused.
+
+    Raises:
+        DataError: not a zip, or a member with an absolute path, `..`, a link, a password, or a name that occurs twice.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path} is not a readable zip file ({error}); pack the dataset again or unpack it") from error
+    with archive:
+        _refuse_unsafe(path, archive)
+        yield _ZipFiles(path, archive)
+
+
+def _refuse_unsafe(path: Path, archive: zipfile.ZipFile) -> None:
+    seen: set[str] = set()
+    for info in archive.infolist():
+        if reason := _unsafe(info, seen):
+            raise DataError(f"{path}: member '{info.filename}' {reason}; pack the dataset again without it")
+        seen.add(info.filename)
+
+
+def _unsafe(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
+    name = info.filename
+    if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+        return "points outside the archive (absolute path, '..' or backslash)"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "is a symbolic link"
+    if info.flag_bits & 0x1:
+        return "is encrypted"
+    return "occurs twice" if name in seen else None
+
+
+def is_junk(name: str) -> bool:
+    """What file managers and archivers leave behind: hidden files, `._*`, `.DS_Store`, `Thumbs.db`, `__MACOSX`."""
+    parts = name.rstrip("/").split("/")
+    return any(part[:1] == "." != part or part.lower() in ("thumbs.db", "desktop.ini", "__macosx") for part in parts)
+
+
+def _parents(names: Iterable[str]) -> set[str]:
+    return {name[:end] for name in names for end, character in enumerate(name) if character == "/"}
+
+
+def _wrapper(folders: set[str]) -> str:
+    """`"name/"` where everything lies in one outer folder that holds the splits, else empty."""
+    top = {name.split("/")[0] for name in folders}
+    if len(top) != 1 or top & {"train", "test"}:
+        return ""
+    (outer,) = top
+    return f"{outer}/" if {f"{outer}/train", f"{outer}/test"} & folders else ""

@@ -1,0 +1,73 @@
+"""What a dataset has to offer to be planned, decoded and cached. No numpy at import: planning loads every source."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from trainables.datasets.config import DatasetConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["SPLITS", "Index", "Progress", "Reader", "Source", "UnreadableImageError"]
+
+SPLITS = ("train", "test")
+"""Every dataset has both; validation classes are taken from the training classes by the protocol."""
+
+
+class Progress(Protocol):
+    """Called now and then during work that takes seconds or minutes, in the thread that asked for the work."""
+
+    def __call__(self, done: int, total: int, description: str, /) -> None: ...
+
+
+class UnreadableImageError(Exception):
+    """One image that cannot be decoded; the message names it and the reason. Collected into one `DataError`."""
+
+
+@dataclass(frozen=True)
+class Index:
+    """The images of a dataset in their order, without pixels.
+
+    Attributes:
+        paths: one name per image, relative to the dataset.
+        labels: index into `class_names` per image.
+        split: one of `SPLITS` per image.
+        class_names: over both splits.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    split: tuple[str, ...]
+    class_names: tuple[str, ...]
+
+
+Reader = Callable[[int], "NDArray[np.uint8]"]
+"""Image number -> pixels uint8 [C, H, W]. Called from several threads; raises `UnreadableImageError`."""
+
+
+class Source(Protocol):
+    """A dataset behind its configuration, constructed as `implementation(config)`."""
+
+    def resolve(self, *, search: Sequence[Path], cache: Path, progress: Progress | None = None) -> DatasetConfig:
+        """The configuration with the place of the data made absolute and `revision` filled in; decodes nothing.
+
+        Raises:
+            DataError: the data are absent or not usable as they are.
+        """
+        ...
+
+    def decoder(self) -> str:
+        """Name and version of what else the pixels depend on, besides revision, parameters and `numerics_version`."""
+        ...
+
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        ...
+
+    def open(self) -> AbstractContextManager[tuple[Index, Reader]]:
+        """The images of a resolved configuration, readable until the context ends."""
+        ...

@@ -1,0 +1,60 @@
+"""Directions in the embedding space, in at least single precision. Losses, syntheses and metrics share them.
+
+Cosines are multiplied by scales of 12 to 64 and exponentiated: bfloat16 resolves 1/256 below 1, a quarter of a logit
+at scale 64, and float16 overflows at an exponent of 11. So half inputs are widened before they are normalized.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def widened(values: Tensor) -> Tensor:
+    """The same values in float32 where they are narrower; float32 and float64 as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def unit(vectors: Tensor) -> Tensor:
+    """Rows [N, D] divided by `max(norm, 1e-12)`, in at least float32."""
+    return F.normalize(widened(vectors), dim=-1)
+
+
+def cosines(embeddings: Tensor, proxies: Tensor) -> Tensor:
+    """Cosines [B, P] between all rows of [B, D] and [P, D], in at least float32, also inside an autocast region."""
+    rows, columns = unit(embeddings), unit(proxies)
+    dtype = torch.promote_types(rows.dtype, columns.dtype)
+    with torch.autocast(device_type=rows.device.type, enabled=False):
+        return rows.to(dtype) @ columns.to(dtype).T
+
+
+def check_batch(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, centers_per_class: int = 1) -> None:
+    """Refuses a batch that fits no formula: embeddings [B, D], labels [B] in 0..C-1, proxies [C * K, D].
+
+    The range of labels is checked on the CPU only: on a GPU it would wait for the device at every step.
+
+    Raises:
+        ValueError: shapes that do not belong together, an empty batch, labels that are no integers or out of range.
+    """
+    shapes = f"embeddings {list(embeddings.shape)}, labels {list(labels.shape)}, proxies {list(proxies.shape)}"
+    if embeddings.ndim != 2 or labels.ndim != 1 or proxies.ndim != 2:
+        raise ValueError(f"expected embeddings [B, D], labels [B] and proxies [C, D]; got {shapes}")
+    if embeddings.shape[1] != proxies.shape[1]:
+        raise ValueError(f"embeddings and proxies differ in their dimension D: {shapes}")
+    if embeddings.shape[0] != labels.shape[0]:
+        raise ValueError(f"embeddings and labels differ in their number of rows B: {shapes}")
+    if proxies.shape[0] == 0 or proxies.shape[0] % centers_per_class:
+        raise ValueError(f"proxies need {centers_per_class} rows for each of at least one class: {shapes}")
+    check_labels(labels, proxies.shape[0] // centers_per_class)
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """The part of `check_batch` that looks at labels [B] alone."""
+    if labels.numel() == 0:
+        raise ValueError("the batch is empty: labels [0]")
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ValueError(f"labels are class indices and must be integers, not {labels.dtype}")
+    if labels.device.type != "cpu":
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"labels range from {low} to {high}, outside 0..{classes - 1} of {classes} classes")

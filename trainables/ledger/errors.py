@@ -1,0 +1,11 @@
+"""Errors that other code tells apart; everything else is a plain `LedgerError`."""
+
+from trainables.errors import LedgerError
+
+
+class MissingKeyError(LedgerError):
+    """Nothing is stored under this key, or no longer: a reader lists again."""
+
+
+class StaleDriverError(LedgerError):
+    """A newer driver owns the results folder; this process stops writing."""

@@ -1,0 +1,232 @@
+"""One driver at a time works on a results folder. This prevents waste; the write protocol is correct without it."""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from trainables.errors import LedgerError
+from trainables.ledger.errors import MissingKeyError, StaleDriverError
+from trainables.ledger.process import own_start_time, process_start_time
+from trainables.ledger.store import Store
+
+DRIVER_KEY = "driver.json"
+_SETTLE_SECONDS, _POLL_SECONDS = 0.2, 1.0
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Content of `driver.json`: who drives, and which generation; a released lease has no token."""
+
+    generation: int
+    host: str
+    pid: int
+    process_start_time: str
+    renewed_at: str
+    token: str
+
+    @property
+    def here(self) -> bool:
+        """Whether it runs, or ran, on this host."""
+        return self.host == socket.gethostname()
+
+    @property
+    def gone(self) -> bool:
+        """Whether its process on this host ended; another process may have its number by now."""
+        return self.here and process_start_time(self.pid) != self.process_start_time
+
+
+def read_driver(store: Store) -> Driver | None:
+    """The last driver of a results folder, or None before the first.
+
+    Raises:
+        LedgerError: driver.json is not what a driver wrote.
+    """
+    try:
+        driver = Driver(**json.loads(store.get(DRIVER_KEY)))
+        return replace(driver, generation=int(driver.generation), pid=int(driver.pid))
+    except MissingKeyError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise LedgerError(
+            f"{store.location}/{DRIVER_KEY} is damaged ({error}); delete it if no `dml-study run` works on this folder"
+        ) from error
+
+
+def holder(store: Store) -> Driver | None:
+    """The driver that holds a results folder; on another host it may have died within the last minute."""
+    driver = read_driver(store)
+    return driver if driver and driver.token and not driver.gone else None
+
+
+def current_generation(store: Store) -> int:
+    """Generation of the last driver, 0 before the first."""
+    driver = read_driver(store)
+    return driver.generation if driver else 0
+
+
+def require_current(store: Store, generation: int | None) -> None:
+    """Raises StaleDriverError when a newer driver than `generation` has taken over; None is never stale."""
+    if generation is None:
+        return
+    driver = read_driver(store)
+    if driver and driver.generation > generation:
+        raise StaleDriverError(
+            f"generation {generation} of {store.location} was taken over by generation {driver.generation} "
+            f"(process {driver.pid} on {driver.host}); this process stops writing"
+        )
+
+
+class Lease:
+    """The right to drive a results folder, renewed by a thread inside `with lease:`.
+
+    Args:
+        store: the ledger, or its store.
+        interval: seconds between renewals.
+        patience: seconds without a change after which a driver on another host counts as dead.
+        on_wait: called with a message when acquiring has to wait for that.
+        clock, sleep: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        interval: float = 10.0,
+        patience: float = 60.0,
+        on_wait: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store, self._interval, self._patience = store, interval, patience
+        self._on_wait, self._clock, self._sleep = on_wait, clock, sleep
+        self._mine: Driver | None = None
+        self._failure: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def generation(self) -> int:
+        """Number of this driver; attempts are named after it."""
+        return self._held().generation
+
+    def acquire(self) -> int:
+        """Takes the lease and returns the new generation.
+
+        Raises:
+            LedgerError: another driver is alive; the message names its host and process.
+        """
+        last = self._wait_until_free()
+        self._mine = Driver(
+            generation=(last.generation if last else 0) + 1,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            process_start_time=own_start_time(),
+            renewed_at=_now(),
+            token=uuid4().hex,
+        )
+        self._write(self._mine)
+        self._sleep(_SETTLE_SECONDS)  # of two that start together, the later write wins
+        if rival := self._rival():
+            self._mine = None
+            raise self._busy(rival)
+        return self._mine.generation
+
+    def renew(self) -> None:
+        """Says that this driver is alive.
+
+        Raises:
+            LedgerError: the lease was taken over, or cannot be written.
+        """
+        if rival := self._rival():
+            raise self._busy(rival)
+        self._mine = replace(self._held(), renewed_at=_now())
+        self._write(self._mine)
+
+    def release(self) -> None:
+        """Lets the next driver start at once; the generation is kept."""
+        if self._rival() is None:
+            self._write(replace(self._held(), token="", renewed_at=_now()))
+        self._mine = None
+
+    def check(self) -> None:
+        """Raises what kept the thread from renewing, if anything did; a driver calls it between steps."""
+        if self._failure is not None:
+            raise LedgerError(f"the lease of {self._store.location} is lost: {self._failure}") from self._failure
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._keep_renewing, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.release()
+        if error is None:
+            self.check()
+
+    def _keep_renewing(self) -> None:
+        while not self._stop.wait(self._interval):
+            try:
+                self.renew()
+            except Exception as error:  # noqa: BLE001  a thread has no caller: `check` raises it
+                self._failure = error
+                return
+
+    def _wait_until_free(self) -> Driver | None:
+        driver, since = read_driver(self._store), self._clock()
+        if driver and driver.token and not driver.here and self._on_wait:
+            self._on_wait(f"waiting up to {self._patience:.0f} s to see whether {_named(driver)} is alive")
+        while driver and driver.token and not driver.gone:
+            if driver.here:
+                raise self._busy(driver)
+            if self._clock() - since >= self._patience:
+                break
+            self._sleep(min(_POLL_SECONDS, self._patience))
+            latest = read_driver(self._store)
+            if latest and latest.token and latest != driver:
+                raise self._busy(latest)
+            driver = latest
+        return driver
+
+    def _rival(self) -> Driver | None:
+        """Who took the lease over, if anybody did."""
+        mine, driver = self._held(), read_driver(self._store)
+        # A smaller generation is the belated renewal of a driver that was replaced; it stops at its next one.
+        taken = driver is not None and driver.token != mine.token and driver.generation >= mine.generation
+        return driver if taken else None
+
+    def _held(self) -> Driver:
+        if self._mine is None:
+            raise LedgerError(f"no lease of {self._store.location} is held; acquire it first")
+        return self._mine
+
+    def _busy(self, driver: Driver) -> LedgerError:
+        return LedgerError(
+            f"another `dml-study run` is working on this folder, {self._store.location}: {_named(driver)}; "
+            "wait for it, or stop it and run the same command again"
+        )
+
+    def _write(self, driver: Driver) -> None:
+        self._store.put(DRIVER_KEY, json.dumps(asdict(driver)).encode())
+
+
+def _named(driver: Driver) -> str:
+    return f"process {driver.pid} on host {driver.host}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,129 @@
+"""The base of every configurable part, the registries that name them, and what of a part goes into a run's identity."""
+
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic_core import PydanticCustomError
+
+_NO_LEGACY = object()
+
+
+class Config(BaseModel):
+    """Typed, immutable, refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Part(Config):
+    """Configuration of one registered part: its name, its parameters, and where its implementation stands.
+
+    A part whose numbers change at equal parameters raises `numerics_version`; its older runs are then due again.
+    """
+
+    name: str
+    numerics_version: ClassVar[int] = 1
+    implementation: ClassVar[str] = ""
+
+    def simplified(self) -> "Part":
+        """The same part without parameters that cannot matter (no mixup alpha when the ratio is 0)."""
+        return self
+
+
+def hidden(default: Any = ..., **kwargs: Any) -> Any:
+    """A field that does not change a run's numbers and stays out of its identity (paths, extra metrics)."""
+    return Field(default, json_schema_extra={"hashed": False}, **kwargs)
+
+
+def added(default: Any, *, legacy: Any, **kwargs: Any) -> Any:
+    """A field that a later version brought: left out of the identity at the value that older runs had in effect."""
+    return Field(default, json_schema_extra={"legacy": legacy}, **kwargs)
+
+
+def identity(config: BaseModel, *, inner: Callable[[BaseModel], dict[str, Any]] | None = None) -> dict[str, Any]:
+    """What of a configuration goes into the hash: canonical values, hidden and legacy-default fields left out.
+
+    Args:
+        config: the configuration.
+        inner: gives the identity of the configurations inside; planning passes one that remembers.
+    """
+    inner = inner or identity
+    result: dict[str, Any] = {}
+    for key, legacy in _hashed_fields(type(config)):
+        value = getattr(config, key)
+        if legacy is _NO_LEGACY or value != legacy:
+            result[key] = inner(value) if isinstance(value, BaseModel) else _canonical(value)
+    if isinstance(config, Part):
+        result["numerics_version"] = config.numerics_version
+    return result
+
+
+@cache
+def _hashed_fields(cls: type[BaseModel]) -> tuple[tuple[str, Any], ...]:
+    """Fields that count, each with the legacy value at which it is left out."""
+    extras = {
+        key: field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        for key, field in cls.model_fields.items()
+    }
+    counted = {key: extra for key, extra in extras.items() if extra.get("hashed") is not False}
+    return tuple((key, extra.get("legacy", _NO_LEGACY)) for key, extra in counted.items())
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_canonical(item) for item in value]
+    return value
+
+
+def load_implementation(part: Part) -> Any:
+    """Imports the object that `implementation` ("module:attribute") names."""
+    module, _, attribute = part.implementation.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
+    """`"; did you mean 'x'?"` for the closest spelling, or the whole list when nothing is close."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    if matches:
+        return f"did you mean '{matches[0]}'?"
+    return f"known: {', '.join(sorted(known))}"
+
+
+def part_validator(registry: Mapping[str, type[Part]], kind: str) -> PlainValidator:
+    """Validates a field that holds one part of a registry, written as its name or as a mapping with a name."""
+
+    def validate(value: Any) -> Part:
+        if isinstance(value, Part):
+            return value
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+            raise PydanticCustomError(
+                "part", "expected the name of a {kind} or a mapping with a 'name'", {"kind": kind}
+            )
+        return part_class(registry, kind, value["name"]).model_validate(dict(value))
+
+    return PlainValidator(validate)
+
+
+def part_class(registry: Mapping[str, type[Part]], kind: str, name: str) -> type[Part]:
+    """The configuration class of a named part.
+
+    Raises:
+        PydanticCustomError: the name is not registered; the message has the nearest spelling.
+    """
+    if name not in registry:
+        raise PydanticCustomError(
+            "unknown_part",
+            "unknown {kind} '{name}'; {hint}",
+            {"kind": kind, "name": name, "hint": nearest(name, dict(registry))},
+        )
+    return registry[name]
+
+
+def registered(*classes: type[Part]) -> dict[str, type[Part]]:
+    """A registry from classes whose `name` field has a default."""
+    return {str(cls.model_fields["name"].default): cls for cls in classes}

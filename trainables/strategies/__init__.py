@@ -1,0 +1,5 @@
+"""Strategies: how training is organised around the loss."""
+
+from trainables.strategies.config import STRATEGIES, StrategyConfig
+
+__all__ = ["STRATEGIES", "StrategyConfig"]

@@ -1,0 +1,60 @@
+"""The untrained embedding: the backbone's pooled features as they come, measured on the test classes."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.config import RunConfig
+from trainables.strategies.base import EpochRow, Outcome
+from trainables.strategies.plain import test_class_names
+from trainables.training.data import RunData
+from trainables.training.measure import class_rows, measure
+
+_CHUNK = 256
+
+
+class Untrained:
+    """One evaluation and no training; the row that shows what training adds."""
+
+    def __init__(self, run: RunConfig, data: RunData, all_classes: RunData) -> None:
+        self.run, self.data = run, data
+        self.finished = False
+        self.epochs_done = 0
+        self.epochs_planned = 0
+
+    def epoch(self) -> EpochRow:
+        self.finished = True
+        return {}
+
+    def outcome(self) -> Outcome:
+        if self.run.protocol.test == "never":
+            return Outcome(selected_epoch=None, validation={}, test={})
+        split = self.data.split
+        features = self._features(split.test)
+        report = measure(self.run, features, split.test_labels)
+        return Outcome(
+            selected_epoch=None,
+            validation={},
+            test=report.metrics,
+            classes=class_rows(report, test_class_names(self.data)),
+            test_embeddings=features.cpu(),
+        )
+
+    @torch.inference_mode()
+    def _features(self, positions: np.ndarray) -> Tensor:
+        if self.data.cached_features:
+            return self.data.batch(positions)
+        from trainables.backbones.build import build_backbone
+
+        channels = self.data.images.images.shape[1]
+        backbone = build_backbone(self.run.backbone, channels=channels, seed=self.run.seed).to(self.data.device).eval()
+        chunks = [positions[start : start + _CHUNK] for start in range(0, len(positions), _CHUNK)]
+        return torch.cat([backbone(self.data.batch(chunk)) for chunk in chunks]).float()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"finished": self.finished}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.finished = state["finished"]

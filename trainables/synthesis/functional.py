@@ -1,0 +1,89 @@
+"""Formulas of the syntheses, without state and without randomness."""
+
+import torch
+from torch import Tensor
+
+from trainables.classes import Classes
+from trainables.geometry import check_batch, unit, widened
+from trainables.synthesis.pairs import Count, Pairs, SameClass, SyntheticClasses, choose_pairs, separate_neighbours
+
+__all__ = ["mix_pairs", "proxy_synthesis", "separate_neighbours"]
+
+
+def proxy_synthesis(
+    embeddings: Tensor,
+    labels: Tensor,
+    proxies: Tensor,
+    *,
+    ratio: float = 1.0,
+    mixing_weight: float = 0.5,
+    same_class: SameClass = "keep",
+    synthetic_classes: SyntheticClasses = "pair",
+    count: Count = "single",
+    centers_per_class: int = 1,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Proxy Synthesis: mixtures of neighbours in the batch, and of their proxies, are additional classes.
+
+    On unit vectors, for the first n = floor(ratio * B) samples i and j = i - 1 (sample 0 with the last one), with the
+    mixing weight l: the row `l x_i + (1 - l) x_j`, the proxy `l p_{y_i} + (1 - l) p_{y_j}`, the label `C + i`. All rows
+    are normalized again, and gradients reach both samples and both proxies of every mixture. The defaults are the
+    published computation on the batch in the order given; the options after `mixing_weight` depart from it.
+    Exactly opposite vectors cancel at the weight 1/2: the mixture is the zero vector, its gradient finite but huge.
+
+    Args:
+        embeddings: [B, D], raw.
+        labels: [B], integers in 0..C-1.
+        proxies: [C * K, D], raw; row c * K + k is center k of class c.
+        ratio: synthetic rows per real row, mu. In round r > 1 of a ratio above 1 sample i is paired with i - r.
+        mixing_weight: weight of the sample itself, lambda in [0, 1]; the caller draws it.
+        same_class: `keep`, `drop` or `repair` pairs within one class (see `trainables.synthesis.pairs`).
+        synthetic_classes: one for every `pair` or one for every ordered `class_pair`.
+        count: a `single` number of rows and classes, or the two of the `official` code.
+        centers_per_class: K; classes are mixed center by center.
+
+    Returns:
+        Embeddings [B + n, D], labels [B + n] and proxies [(C + m) * K, D]; embeddings and proxies have unit length.
+
+    Raises:
+        ValueError: shapes that do not belong together, an empty batch, a label, ratio or weight out of range.
+
+    Source: Gu, Ko and Kim, "Proxy Synthesis: Learning with Synthetic Classes for Deep Metric Learning", AAAI 2021,
+    arXiv 2103.15454, and its released code.
+    """
+    check_batch(embeddings, labels, proxies, centers_per_class=centers_per_class)
+    classes = Classes(proxies, centers_per_class=centers_per_class)
+    pairs = choose_pairs(
+        labels, classes.count, ratio=ratio, same_class=same_class, synthetic_classes=synthetic_classes, count=count
+    )
+    rows, targets, enlarged = mix_pairs(embeddings, labels, classes, pairs, mixing_weight=mixing_weight)
+    return rows, targets, enlarged.weights
+
+
+def mix_pairs(
+    embeddings: Tensor, labels: Tensor, classes: Classes, pairs: Pairs, *, mixing_weight: float
+) -> tuple[Tensor, Tensor, Classes]:
+    """Appends the mixtures that `pairs` names to a batch and its classes.
+
+    Classes with a bias (plain softmax) live in the raw space: their weights, biases and embeddings are mixed as they
+    are. All others are directions: normalized before and after.
+
+    Raises:
+        ValueError: a mixing weight outside [0, 1].
+    """
+    if not 0 <= mixing_weight <= 1:
+        raise ValueError(f"mixing_weight must lie between 0 and 1, not {mixing_weight}")
+    project = unit if classes.bias is None else widened
+    rows, weights = project(embeddings), project(classes.weights)
+    centers = weights.reshape(classes.count, classes.centers_per_class, -1)
+    mixed_rows = _mix(rows, pairs.first, pairs.second, mixing_weight)
+    mixed_centers = _mix(centers, pairs.first_class, pairs.second_class, mixing_weight).flatten(0, 1)
+    bias = classes.bias
+    if bias is not None:
+        bias = torch.cat([bias, _mix(bias, pairs.first_class, pairs.second_class, mixing_weight)])
+    enlarged = Classes(project(torch.cat([weights, mixed_centers])), bias, classes.centers_per_class)
+    return project(torch.cat([rows, mixed_rows])), torch.cat([labels, classes.count + pairs.target]), enlarged
+
+
+def _mix(values: Tensor, first: Tensor, second: Tensor, weight: float) -> Tensor:
+    # index_select, since the backward of values[first] adds up in a random order on several CPU threads
+    return weight * values.index_select(0, first) + (1 - weight) * values.index_select(0, second)

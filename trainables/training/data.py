@@ -1,0 +1,102 @@
+"""What a run trains and is measured on: images or cached features of one dataset, and the split of its classes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.config import RunConfig
+from trainables.datasets.images import ImageSet
+from trainables.datasets.splits import Split, split_classes
+from trainables.parts import identity
+
+_RESIDENT_SHARE = 0.25
+"""Share of a GPU's free memory that the images of a dataset may take to live there."""
+_KEPT_OPEN = 2
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The inputs of one run.
+
+    Attributes:
+        inputs: uint8 [N, C, H, W] images, or float32 [N, F] features of a frozen backbone.
+        split: training, validation and test positions in `inputs` and their labels.
+    """
+
+    inputs: Tensor
+    split: Split
+    images: ImageSet
+    device: torch.device
+
+    @property
+    def cached_features(self) -> bool:
+        """Whether the backbone was already applied."""
+        return self.inputs.dtype != torch.uint8
+
+    def batch(self, positions: np.ndarray) -> Tensor:
+        """float32 inputs at `positions` on the run's device; images are scaled to 0..1."""
+        index = torch.from_numpy(np.ascontiguousarray(positions)).to(self.inputs.device)
+        chosen = self.inputs[index].to(self.device, non_blocking=True)
+        return chosen if self.cached_features else chosen.float().div_(255)
+
+
+def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> RunData:
+    """Opens the images (or features) of a run and splits its classes.
+
+    Args:
+        everything: train on all training classes, hold none out for validation.
+    """
+    from trainables.datasets.catalog import load_images
+
+    images = load_images(run.dataset, cache=cache)
+    held_out = None if everything or run.protocol.selection == "last" else run.fold
+    split = split_classes(
+        images.labels,
+        images.split,
+        folds=run.protocol.validation_folds,
+        fold=held_out,
+        partition=run.protocol.partition,
+        dataset_revision=run.dataset.revision,
+    )
+    device = torch.device(run.device)
+    return RunData(_inputs(run, images, cache=cache, device=device), split, images, device)
+
+
+def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.device) -> Tensor:
+    array = images.images
+    if not run.backbone.trainable:
+        from trainables.backbones.features import cached_features
+
+        array = cached_features(run, images, cache=cache)
+    content = (images.key, None if run.backbone.trainable else (identity(run.backbone), run.seed, run.precision))
+    return _resident((str(content), str(device)), array)
+
+
+_opened: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+"""The arrays that the last runs of this process used, most recent last: an actor trains many runs on one dataset."""
+
+
+def _resident(key: tuple[str, str], array: np.ndarray) -> Tensor:
+    if key not in _opened:
+        _opened[key] = _to_tensor(array, device=key[1])
+    _opened.move_to_end(key)
+    while len(_opened) > _KEPT_OPEN:
+        _opened.popitem(last=False)
+    return _opened[key]
+
+
+def _to_tensor(array: np.ndarray, *, device: str) -> Tensor:
+    """The array as a tensor, without a copy on a CPU; on a GPU it moves there where it fits."""
+    if isinstance(array, np.memmap) and array.filename is not None:
+        # Copy-on-write mapping: torch asks for a writable array, though nothing ever writes to it.
+        array = np.memmap(array.filename, dtype=array.dtype, mode="c", offset=array.offset, shape=array.shape)
+    tensor = torch.from_numpy(array)
+    if device.startswith("cuda"):
+        free, _ = torch.cuda.mem_get_info()
+        if tensor.nbytes < free * _RESIDENT_SHARE:
+            return tensor.to(device)
+    return tensor

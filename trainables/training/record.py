@@ -1,0 +1,89 @@
+"""The row of table `runs` that describes one finished or failed run."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from trainables import provenance
+from trainables.config import RunConfig
+from trainables.strategies.base import Outcome
+from trainables.training.measure import columns
+
+
+def run_row(
+    run: RunConfig,
+    *,
+    run_id: str,
+    attempt: str,
+    attempts: int,
+    status: str,
+    study: str,
+    outcome: Outcome | None,
+    epochs_trained: int,
+    epoch_rows: list[dict[str, Any]],
+    started_at: datetime,
+    wall_seconds: float,
+    error: str | None,
+) -> dict[str, Any]:
+    """All columns of one run; metrics are null where the run failed or never looked."""
+    planned = max(epochs_trained, run.training.epochs) if run.strategy.trains else 0
+    train_seconds = sum(row["train_seconds"] for row in epoch_rows)
+    images = sum(row["images_per_second"] * row["train_seconds"] for row in epoch_rows)
+    return {
+        "run_id": run_id,
+        "attempt": attempt,
+        "status": status,
+        "study": study,
+        **_what(run),
+        "epochs": planned,
+        "epochs_trained": epochs_trained,
+        "fidelity": epochs_trained / planned if planned else 1.0,
+        "steps": sum(row["steps"] for row in epoch_rows),
+        "final_train_loss": epoch_rows[-1]["train_loss"] if epoch_rows else None,
+        "train_seconds": train_seconds,
+        "eval_seconds": sum(row["eval_seconds"] for row in epoch_rows),
+        "wall_seconds": wall_seconds,
+        "images_per_second": images / train_seconds if train_seconds else None,
+        "started_at": started_at,
+        "ended_at": datetime.now(UTC),
+        "attempts": attempts,
+        "host": provenance.host_name(),
+        "device": run.device,
+        "device_name": provenance.device_name(run.device),
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.package_versions(),
+        "error": error,
+        "origin": None,
+        "config": json.dumps(run.model_dump(mode="json"), sort_keys=True),
+        **(_results(outcome) if outcome else {"extra": {}}),
+    }
+
+
+def _what(run: RunConfig) -> dict[str, Any]:
+    return {
+        "stage": run.stage,
+        "dataset": run.dataset.title,
+        "dataset_revision": run.dataset.revision,
+        "backbone": run.backbone.name,
+        "embedding_dim": run.embedding_dim,
+        "loss": run.loss.name,
+        "synthesis": run.synthesis.name,
+        "strategy": run.strategy.name,
+        "seed": run.seed,
+        "fold": run.fold,
+    }
+
+
+def _results(outcome: Outcome) -> dict[str, Any]:
+    merged: dict[str, Any] = {"selected_epoch": outcome.selected_epoch, "extra": {}}
+    sources: Mapping[str, dict[str, float]] = {
+        "val": outcome.validation,
+        "test": outcome.test,
+        "best_test": outcome.best_test,
+    }
+    for prefix, metrics in sources.items():
+        values = columns(prefix, metrics)
+        merged["extra"].update(values.pop("extra"))
+        merged.update(values)
+    return merged

@@ -1,0 +1,235 @@
+"""Carries one run from its configuration to its committed rows, through checkpoints, restarts and failures."""
+
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trainables import provenance
+from trainables.config import RunConfig
+from trainables.errors import LedgerError
+from trainables.ledger import Ledger
+from trainables.parts import load_implementation
+from trainables.strategies.base import Outcome, Strategy
+from trainables.training import checkpoint
+from trainables.training.record import run_row
+
+_LIVE_SECONDS = 2.0
+MAX_WORKER_DEATHS = 3
+"""A run whose worker died so often under one driver, without an error of its own, is recorded as failed."""
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What a session needs besides the run; nothing here changes its numbers.
+
+    Attributes:
+        study: name, for the rows.
+        cache: folder of decoded images and features.
+        generation: the driver's; None without a driver.
+        checkpoint_seconds: least time between checkpoints; 0 saves after every epoch.
+    """
+
+    study: str
+    cache: Path
+    generation: int | None = None
+    checkpoint_seconds: float = 30.0
+
+
+class Session:
+    """One attempt at one run. `step` trains an epoch; after the last one the run's rows stand in the ledger.
+
+    A run's own error becomes a row with status `failed`; an error of the storage is raised: the run is not to blame.
+    """
+
+    def __init__(self, run: RunConfig, *, ledger: Ledger, options: SessionOptions) -> None:
+        self.run, self.ledger, self.options = run, ledger, options
+        self.run_id = run.run_id()
+        self.done = False
+        self.status = "pending"
+        self.attempt = ""
+        self.epoch_rows: list[dict[str, Any]] = []
+        self.lines: list[str] = []
+        self._strategy: Strategy | None = None
+        self._saved_at = self._shown_at = self._started = time.monotonic()
+        self._saved_epoch = -1
+        self._started_at = datetime.now(UTC)
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs trained so far, those before a restart included."""
+        return self._strategy.epochs_done if self._strategy else 0
+
+    def step(self) -> None:
+        """Starts the attempt where none is, trains one epoch, and commits after the last."""
+        if self.done:
+            return
+        try:
+            self.unguarded_step()
+        except LedgerError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a run's own code raises is recorded as that run's failure
+            self._commit_failure(traceback.format_exc())
+
+    def close(self) -> None:
+        """Saves an unfinished attempt; the next one goes on from here."""
+        if self._strategy is not None and not self.done and self._strategy.epochs_done > self._saved_epoch:
+            self._save()
+
+    def unguarded_step(self) -> None:
+        """The same, but whatever the run raises is raised: for a debugger."""
+        if not self.attempt and not self._start():
+            return
+        strategy = self._strategy_or_build()
+        if not strategy.finished:
+            self._train(strategy)
+        if strategy.finished:
+            self._commit(strategy)
+        else:
+            self._after_epoch(strategy)
+
+    def _train(self, strategy: Strategy) -> None:
+        row = strategy.epoch()
+        if row:
+            self.epoch_rows.append(row)
+            self._log(_epoch_line(row))
+
+    def _start(self) -> bool:
+        """Claims an attempt; False where the run turns out to be committed, or hopeless."""
+        committed = self.ledger.commits().get(self.run_id)
+        if committed is not None and committed.status == "complete":
+            self.ledger.finish(self.run_id)
+            self.done, self.status = True, committed.status
+            return False
+        deaths = self._deaths()
+        self.attempt = self.ledger.new_attempt(self.run_id, generation=self.options.generation or 0)
+        if deaths >= MAX_WORKER_DEATHS:
+            self._commit_failure(f"its worker process died {deaths} times without an error of its own (out of memory?)")
+            return False
+        self._log(f"attempt {self.attempt} of run {self.run_id} on {provenance.host_name()}")
+        return True
+
+    def _deaths(self) -> int:
+        prefix = f"{self.options.generation or 0:04d}_"
+        return sum(attempt.startswith(prefix) for attempt in self.ledger.attempts(self.run_id))
+
+    def _strategy_or_build(self) -> Strategy:
+        if self._strategy is None:
+            self._strategy = build_strategy(self.run, cache=self.options.cache)
+            self._resume(self._strategy)
+        return self._strategy
+
+    def _resume(self, strategy: Strategy) -> None:
+        """Loads the newest checkpoint that is whole, of whichever attempt."""
+        report = self._report_corrupt
+        for saved in self.ledger.checkpoints(self.run_id, on_corrupt=report):
+            try:
+                state, rows = checkpoint.from_bytes(saved.payload)
+            except ValueError as error:
+                report(f"{saved.attempt}-{saved.epoch}", str(error))
+                continue
+            strategy.load_state_dict(state)
+            self.epoch_rows = rows
+            self._saved_epoch = saved.epoch
+            self._log(f"continues after epoch {saved.epoch} of attempt {saved.attempt}")
+            return
+
+    def _report_corrupt(self, key: str, reason: str) -> None:
+        self._log(f"checkpoint {key} is not usable ({reason}); an older one, or the start, is taken instead")
+
+    def _after_epoch(self, strategy: Strategy) -> None:
+        now = time.monotonic()
+        if now - self._saved_at >= self.options.checkpoint_seconds:
+            self._save()
+        if now - self._shown_at >= _LIVE_SECONDS:
+            self._shown_at = now
+            self.ledger.update_live(
+                self.run_id,
+                self.attempt,
+                {"epoch": strategy.epochs_done, "epochs": strategy.epochs_planned, "updated_at": time.time()},
+            )
+
+    def _save(self) -> None:
+        assert self._strategy is not None
+        epoch = self._strategy.epochs_done
+        payload = checkpoint.to_bytes(self._strategy.state_dict(), self.epoch_rows)
+        self.ledger.save_checkpoint(self.run_id, self.attempt, epoch, payload, generation=self.options.generation)
+        self._write_log()
+        self._saved_at, self._saved_epoch = time.monotonic(), epoch
+
+    def _commit(self, strategy: Strategy) -> None:
+        outcome = strategy.outcome()
+        self._keep(outcome)
+        self._log(_outcome_line(outcome))
+        self._write_log()
+        row = self._row(status="complete", outcome=outcome, strategy=strategy)
+        generation = self.options.generation
+        self.ledger.commit(row, epochs=self.epoch_rows, classes=outcome.classes, generation=generation)
+        self.done, self.status = True, "complete"
+
+    def _commit_failure(self, error: str) -> None:
+        self._log(error)
+        self._write_log()
+        row = self._row(status="failed", outcome=None, strategy=self._strategy, error=error)
+        self.ledger.commit(row, epochs=self.epoch_rows, classes=[], generation=self.options.generation)
+        self.done, self.status = True, "failed"
+
+    def _row(
+        self, *, status: str, outcome: Outcome | None, strategy: Strategy | None, error: str | None = None
+    ) -> dict[str, Any]:
+        return run_row(
+            self.run,
+            run_id=self.run_id,
+            attempt=self.attempt,
+            attempts=len(self.ledger.attempts(self.run_id)),
+            status=status,
+            study=self.options.study,
+            outcome=outcome,
+            epochs_trained=strategy.epochs_done if strategy else 0,
+            epoch_rows=self.epoch_rows,
+            started_at=self._started_at,
+            wall_seconds=time.monotonic() - self._started,
+            error=error,
+        )
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Puts what the run keeps on disk beside its rows, before they are committed."""
+        if self.run.keep.weights == "selected" and outcome.weights:
+            self.ledger.put(f"artifacts/{self.run_id}/weights.pt", checkpoint.to_bytes(outcome.weights, []))
+        if self.run.keep.embeddings == "test" and outcome.test_embeddings is not None:
+            content = {"embeddings": outcome.test_embeddings}
+            self.ledger.put(f"artifacts/{self.run_id}/test_embeddings.pt", checkpoint.to_bytes(content, []))
+
+    def _log(self, line: str) -> None:
+        self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")
+
+    def _write_log(self) -> None:
+        self.ledger.put(f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode())
+
+
+def build_strategy(run: RunConfig, *, cache: Path) -> Strategy:
+    """The strategy of a run, with its data opened and its threads and determinism set."""
+    import torch
+
+    from trainables.training.data import load_run_data
+
+    torch.set_num_threads(run.training.threads)
+    if run.device == "cuda":
+        torch.use_deterministic_algorithms(run.training.deterministic)
+    data = load_run_data(run, cache=cache)
+    all_classes = load_run_data(run, cache=cache, everything=True) if run.protocol.refit else data
+    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes)
+    return strategy
+
+
+def _epoch_line(row: dict[str, Any]) -> str:
+    parts = [f"{row['phase']} epoch {row['epoch']}", f"loss {row['train_loss']:.4f}"]
+    parts += [f"{key} {row[key]:.4f}" for key in row if key.startswith(("val_", "test_"))]
+    return ", ".join([*parts, f"{row['images_per_second']:.0f} images/s"])
+
+
+def _outcome_line(outcome: Outcome) -> str:
+    metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome.test.items())
+    return f"done: epoch {outcome.selected_epoch} selected; test {metrics or 'not looked at'}"
