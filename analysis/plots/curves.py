@@ -51,7 +51,9 @@ def learning_curves(
     curves = mean_curves(results, cells, found, phase)
     if not curves:
         recorded = ", ".join(recorded_metrics(results.epochs)) or "nothing"
-        raise DmlStudyError(f"no complete run has '{found.column}' by epoch in phase '{phase}'; recorded: {recorded}")
+        raise DmlStudyError(
+            f"no seed is complete with '{found.column}' by epoch in phase '{phase}'; recorded by some runs: {recorded}"
+        )
     with style():
         return _draw(named_lines(cells, curves), references(results, cells, found), found, band)
 
@@ -91,7 +93,8 @@ def _draw_panel(
     shade = 0.15 if len(lines) <= 6 else 0.07
     for index, line in enumerate(lines):
         if dataset in line.curves:
-            _draw_line(ax, line.curves[dataset], line.label, line_style(index), band, shade)
+            curve = line.curves[dataset]
+            _draw_line(ax, curve, line.label, line_style(index, points=len(curve)), band, shade)
     if dataset in untrained:
         ax.axhline(untrained[dataset], color=GREY, linestyle=":", linewidth=1.0, label=UNTRAINED)
     ax.set_title(wrapped(dataset, 40))
@@ -104,8 +107,7 @@ def _draw_line(
     ax: "Axes", curve: "pd.DataFrame", label: str, look: Mapping[str, Any], band: Band, shade: float
 ) -> None:
     epochs, mean, std, n = (curve[key].to_numpy() for key in ("epoch", "mean", "std", "count"))
-    few = len(epochs) < 15
-    ax.plot(epochs, mean, label=label, marker="o" if few else "", markersize=2.2, **look)
+    ax.plot(epochs, mean, label=label, **look)
     if n.size and n[0] > 1:
         reach = std if band == "std" else std / np.sqrt(n) * stats.t.ppf(0.975, n - 1)
         ax.fill_between(epochs, mean - reach, mean + reach, color=look["color"], alpha=shade, linewidth=0)

@@ -21,6 +21,7 @@ DPI = 300
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008), without yellow, which is faint on white."""
 DASHES = ("-", "--", "-.", ":")
+MARKERS = ("o", "s", "^", "D")
 SEQUENTIAL = "cividis"
 DIVERGING = "PuOr_r"
 GREY = "0.45"
@@ -82,9 +83,11 @@ def new_figure(width: float, height: float) -> "Figure":
     return figure
 
 
-def line_style(index: int) -> dict[str, Any]:
-    """Colour and dashes of the index-th line: seven colours, then the same with other dashes."""
-    return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[index // len(PALETTE) % len(DASHES)]}
+def line_style(index: int, *, points: int) -> dict[str, Any]:
+    """Look of the index-th line: seven colours, then the same with other dashes; markers where points are few."""
+    turn = index // len(PALETTE) % len(DASHES)
+    marker = MARKERS[turn] if points < 15 else ""
+    return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[turn], "marker": marker, "markersize": 2.4}
 
 
 def add_note(figure: "Figure", text: str) -> None:

@@ -51,10 +51,10 @@ def _planned(ledger: "Ledger") -> dict[str, str]:
 
 def _driver(ledger: "Ledger") -> str | None:
     """Who drives the study now, in words; None where nobody does."""
-    from trainables.ledger.lease import read_driver
+    from trainables.ledger.lease import holder
 
-    driver = read_driver(ledger)
-    if driver is None or not driver.token or driver.gone:
+    driver = holder(ledger)
+    if driver is None:
         return None
     return f"process {driver.pid} on {driver.host} is at work (start {driver.generation} of this study)"
 

@@ -1,5 +1,6 @@
 """One launch: take the lease of a results folder, train what is due on Ray Tune, leave a compact ledger."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from study.launch.adopt import adopt_siblings
 from study.launch.cluster import ray_session, refuse_impossible, slots
+from study.launch.housekeeping import Housekeeping
 from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
 from study.launch.signals import StopRequest
@@ -69,7 +71,7 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
         ResourceError: a trial asks for more than there is.
     """
     ledger = Ledger.open(results, create=True)
-    with Lease(ledger) as lease:
+    with Lease(ledger, on_wait=_tell) as lease:
         ledger.put("spec.yaml", spec_text.encode())
         ledger.write_plan(plan.record())
         ledger.sweep()
@@ -82,6 +84,10 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
             errors = _train(due, plan=plan, ledger=ledger, lease=lease, options=options, stop=stop)
         ledger.compact()
     return _summarise(plan, ledger, before=commits, adopted=adopted, interrupted=stop.requested, errors=errors)
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _train(
@@ -103,7 +109,7 @@ def _train(
     gpus = any(planned.resources.gpu > 0 for planned in due)
     with ray_session(options.address, gpus=gpus):
         refuse_impossible({planned.resources for planned in due})
-        with stop.on_signals(), LiveView(plan, ledger, due, stop=stop):
+        with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
             return _fit(due, session=session, lease=lease, stop=stop)
 
 

@@ -199,7 +199,7 @@ def test_curves_draw_the_untrained_embedding_as_a_line_across() -> None:
 
 
 def test_curves_without_data_say_what_is_missing() -> None:
-    with pytest.raises(DmlStudyError, match=r"'train_loss' by epoch.*recorded: val_map_at_r$"):
+    with pytest.raises(DmlStudyError, match=r"'train_loss' by epoch.*recorded by some runs: val_map_at_r$"):
         plots.learning_curves(with_curves(grid_study(0)).results(), metric="train_loss")
     with pytest.raises(DmlStudyError, match="phase 'refit'"):
         plots.learning_curves(with_curves(grid_study(0)).results(), phase="refit")

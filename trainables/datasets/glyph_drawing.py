@@ -72,8 +72,9 @@ def _thickened(mask: NDArray[np.bool_], growth: float, size: int) -> NDArray[np.
     nearby = mask.astype(np.int64)
     for _ in range(2):
         nearby = _box_sum(_box_sum(nearby, width).T, width).T
-    wanted = min(mask.size, math.ceil(int(mask.sum()) * math.exp(growth)))
-    level = np.partition(nearby, -wanted, axis=None)[-wanted] if wanted else 0
+    wanted = min(mask.size, int(mask.sum()) * math.exp(growth))
+    with_at_least = np.cumsum(np.bincount(nearby.ravel())[::-1])[::-1]
+    level = np.flatnonzero(with_at_least >= wanted)[-1]
     return np.asarray(nearby >= max(level, 1))
 
 

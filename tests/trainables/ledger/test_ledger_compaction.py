@@ -97,12 +97,12 @@ def test_rows_are_rewritten_few_times(ledger: Ledger) -> None:
     ledger, written = Ledger(store), []
     commit_runs(ledger, range(1), epochs=1)
     store.before = lambda kind, key: written.append(key) if kind == "put" and "epochs/_" in key else None
-    for index in range(1, 65):
+    for index in range(1, 33):
         commit_runs(ledger, range(index, index + 1), epochs=1)
         ledger.compact(minimum_parts=1)
     rewritten = sum(len(json.loads(store.objects[key])["sources"]) for key in written if key in store.objects)
-    assert len(names(ledger, "epochs")) <= 2 * 8 and rewritten <= 65 * 7
-    assert len(ledger.read("epochs")) == 65
+    assert len(names(ledger, "epochs")) <= 2 * 7 and rewritten <= 33 * 6
+    assert len(ledger.read("epochs")) == 33
 
 
 def test_retried_runs_keep_their_history_and_count_once(ledger: Ledger) -> None:

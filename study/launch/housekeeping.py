@@ -1,0 +1,43 @@
+"""Keeps a growing ledger compact while a study runs: thousands of small files are slow to read."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from trainables.errors import LedgerError
+from trainables.ledger import Ledger
+
+_INTERVAL_SECONDS = 60.0
+
+
+class Housekeeping:
+    """Compacts the ledger once a minute, in a thread; there is one, because there is one driver.
+
+    A failure does not stop the runs, which write for themselves; it is raised at the end.
+    """
+
+    def __init__(self, ledger: Ledger, *, interval: float = _INTERVAL_SECONDS) -> None:
+        self._ledger, self._interval = ledger, interval
+        self._failure: LedgerError | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        if error is None and self._failure is not None:
+            raise self._failure
+
+    def _work(self) -> None:
+        while not self._ended.wait(self._interval):
+            try:
+                self._ledger.compact()
+            except LedgerError as failure:
+                self._failure = failure
+                return
