@@ -8,6 +8,7 @@ from ray import tune
 
 from trainables.config import RunConfig
 from trainables.ledger import Ledger
+from trainables.plugins import load_plugins
 from trainables.training.session import Session, SessionOptions
 
 _REPORT_SECONDS = 1.0
@@ -18,7 +19,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
     The trial's configuration holds `run` (JSON of a RunConfig) and `session` (ledger, study, cache, generation,
-    checkpoint_seconds). Results go to the ledger; Tune hears of epochs and of the end.
+    checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and of the end.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -72,5 +73,6 @@ def _open_session(config: dict[str, Any]) -> Session:
         generation=settings["generation"],
         checkpoint_seconds=settings["checkpoint_seconds"],
     )
+    load_plugins([Path(path) for path in settings["plugins"]])
     run = RunConfig.model_validate_json(config["run"])
     return Session(run, ledger=Ledger.open(settings["ledger"]), options=options)

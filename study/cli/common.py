@@ -26,10 +26,15 @@ def cache_folder(cache: Path | None) -> Path:
     return (cache or default()).expanduser().resolve()
 
 
-def open_plan(spec: str, overrides: Sequence[str] | None, cache: Path | None) -> tuple[Plan, str]:
+def open_plan(
+    spec: str,
+    overrides: Sequence[str] | None = None,
+    cache: Path | None = None,
+    plugins: Sequence[Path] | None = None,
+) -> tuple[Plan, str]:
     """The plan of a spec file or shipped study, and the file's text."""
     path = find_spec(spec)
-    loaded = load_spec(path, overrides=tuple(overrides or ()))
+    loaded = load_spec(path, overrides=tuple(overrides or ()), plugins=tuple(plugins or ()))
     return build_plan(loaded, cache=cache_folder(cache)), path.read_text(encoding="utf-8")
 
 
@@ -44,12 +49,18 @@ def open_ledger(target: str, results: Path | None) -> Ledger:
     Raises:
         NotFoundError: neither has results.
     """
-    folder = results or Path(target)
-    if results is None and not folder.is_dir():
-        folder = results_folder(None, load_spec(find_spec(target)).study)
+    folder = results or _results_of(target)
     if not folder.is_dir():
         raise NotFoundError(f"no results in {folder}; `dml-study run {target}` makes them")
     return Ledger.open(folder.resolve())
+
+
+def _results_of(target: str) -> Path:
+    """A folder, the name of a study under `results/`, or the study of a spec."""
+    for folder in (Path(target), Path("results") / target):
+        if folder.is_dir():
+            return folder
+    return results_folder(None, load_spec(find_spec(target)).study)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ def run_config(found: FoundRun) -> "RunConfig":
         rows = found.ledger.read("runs", columns=["run_id", "config"]).to_pylist()
         return RunConfig.model_validate_json(next(row["config"] for row in rows if row["run_id"] == found.run_id))
     spec = found.ledger.read_plan()["spec"]
-    plan, _ = open_plan(spec, None, None)
+    plan, _ = open_plan(spec)
     if found.run_id not in plan.runs:
         raise NotFoundError(f"run {found.run_id} has no rows and is no longer in {spec}")
     return plan.runs[found.run_id].config

@@ -17,4 +17,8 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", help="Decoded images and features; by default $DML_STUDY_CACHE or ~/.cache/dml-study."),
 ]
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugin", metavar="FILE.py", help="Python file with parts of your own; may be repeated."),
+]
 Run = Annotated[str, typer.Argument(help="A run id, or the first digits of one.")]

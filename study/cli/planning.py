@@ -42,6 +42,7 @@ def schema(
 def plan(
     spec: options.Spec,
     set_: options.Overrides = None,
+    plugin: options.Plugins = None,
     explain: Annotated[
         str | None,
         typer.Option(metavar="CELL", help="Where each value of a cell came from; its number or `key=value,...`."),
@@ -55,7 +56,7 @@ def plan(
     from study.cli.plan_view import print_explanation, print_plan
     from trainables.ledger import Ledger
 
-    planned, _ = open_plan(spec, set_, cache)
+    planned, _ = open_plan(spec, set_, cache, plugin)
     if explain is not None:
         print_explanation(planned, explain)
         return

@@ -20,9 +20,10 @@ def run(
         str | None, typer.Option(help="A Ray cluster's address, `auto` included; by default a private local Ray.")
     ] = None,
     policy: Annotated[
-        str, typer.Option(help="only-missing; always: train again; only-cache: train nothing, use what there is.")
+        str, typer.Option(help="only-missing; always: forget what there is and train again; only-cache: train nothing.")
     ] = "only-missing",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Failed runs are due again.")] = False,
+    plugin: options.Plugins = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Train only these runs; may be repeated.")
     ] = None,
@@ -35,7 +36,7 @@ def run(
     from study.cli.common import cache_folder, open_plan, results_folder
     from study.plan import refuse_search
 
-    plan, text = open_plan(spec, set_, cache)
+    plan, text = open_plan(spec, set_, cache, plugin)
     refuse_search(plan)
     from study.launch import LaunchOptions, launch
 
@@ -83,7 +84,12 @@ def _relative(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def check(spec: options.Spec, set_: options.Overrides = None, cache: options.Cache = None) -> None:
+def check(
+    spec: options.Spec,
+    set_: options.Overrides = None,
+    plugin: options.Plugins = None,
+    cache: options.Cache = None,
+) -> None:
     """Rehearse every cell: one tiny step and one tiny evaluation each, in this process, nothing written."""
     from rich.progress import Progress
 
@@ -91,7 +97,7 @@ def check(spec: options.Spec, set_: options.Overrides = None, cache: options.Cac
     from study.launch.prepare import prepare_data
     from trainables.training.rehearsal import rehearse
 
-    plan, _ = open_plan(spec, set_, cache)
+    plan, _ = open_plan(spec, set_, cache, plugin)
     first = {cell.replicates[0].run_id: index for index, cell in enumerate(plan.cells)}
     prepare_data([plan.runs[run_id] for run_id in first], cache=cache_folder(cache))
     failures = []

@@ -75,9 +75,11 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
         ledger.put("spec.yaml", spec_text.encode())
         ledger.write_plan(plan.record())
         ledger.sweep()
-        adopted = adopt_siblings(plan, ledger)
+        adopted = adopt_siblings(plan, ledger) if options.policy != "always" else 0
         commits = ledger.commits()
         due = due_runs(plan, commits, policy=options.policy, retry_failed=options.retry_failed, only=options.only)
+        if options.policy == "always":
+            ledger.forget(*(planned.run_id for planned in due))
         stop, errors = StopRequest(), list[str]()
         if due:
             prepare_data(due, cache=options.cache)
@@ -105,6 +107,7 @@ def _train(
         "cache": str(options.cache),
         "generation": lease.generation,
         "checkpoint_seconds": options.checkpoint_seconds,
+        "plugins": [str(path) for path in plan.spec.plugins],
     }
     gpus = any(planned.resources.gpu > 0 for planned in due)
     with ray_session(options.address, gpus=gpus):

@@ -15,10 +15,10 @@ from study.spec.merge import Files, base_settings, last, merged, place_of, repli
 from study.spec.methods import read_methods
 from study.spec.model import Budget, Resources, SpecFile
 from study.spec.overrides import LAYER, parse_overrides
-from study.spec.plugins import load_plugins
 from study.spec.rules import ConditionReader, read_exclusions, read_rules
 from study.spec.settings import Layer
 from study.spec.spec import UNTRAINED, Spec
+from trainables.plugins import load_plugins
 
 
 def load_spec(path: str | Path, *, overrides: Sequence[str] = (), plugins: Sequence[Path] = ()) -> Spec:

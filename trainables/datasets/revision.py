@@ -38,14 +38,14 @@ def files_revision(files: Files, *, cache: Path, progress: Progress | None = Non
     memory = cache / "hashes" / f"{hashlib.sha256(str(files.location).encode()).hexdigest()[:16]}.json"
     known = _recall(memory)
     digests: dict[str, tuple[Stamp, str]] = {}
-    for done, (name, stamp) in enumerate(files.stamps.items()):
+    for done, (name, stamp) in enumerate(files.stamps.items(), start=1):
         remembered = known.get(name)
         if remembered is not None and remembered[0] == stamp:
             digests[name] = remembered
             continue
+        digests[name] = (stamp, sha256_of(files, name))
         if progress is not None:
             progress(done, len(files.stamps), f"hashing {files.location.name}")
-        digests[name] = (stamp, sha256_of(files, name))
     if digests != known:
         _remember(memory, digests)
     return content_revision((name, stamp[0], digest) for name, (stamp, digest) in digests.items())

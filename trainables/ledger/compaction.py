@@ -6,7 +6,7 @@ from functools import partial
 from trainables.ledger.catalog import Catalog, Folder, Index, index_name, is_compacted
 from trainables.ledger.names import TABLES, Commit, Table, attempt_order, parse_part, resolve
 from trainables.ledger.reading import retried, rows_in
-from trainables.ledger.schema import COLUMNS
+from trainables.ledger.schema import COLUMNS, arrow_schema
 from trainables.ledger.store import Store
 from trainables.ledger.tables import to_parquet
 
@@ -28,7 +28,7 @@ def _compact_table(store: Store, catalog: Catalog, table: Table, minimum_parts: 
     loose = sorted({commit.row_name(table) for commit in commits}.intersection(folder.loose))
     if len(loose) < max(minimum_parts, 1):
         return 0
-    _merge(store, catalog, folder, [*loose, *_small_enough(folder.indexes, len(loose))])
+    rewrite(store, catalog, folder, [*loose, *_small_enough(folder.indexes, len(loose))])
     return len(loose)
 
 
@@ -70,14 +70,23 @@ def _small_enough(indexes: Mapping[str, Index], parts: int) -> list[str]:
     return chosen
 
 
-def _merge(store: Store, catalog: Catalog, folder: Folder, files: Collection[str]) -> None:
+def rewrite(
+    store: Store, catalog: Catalog, folder: Folder, files: Collection[str], *, without: Collection[str] = ()
+) -> None:
+    """Joins files of a table, part files or compacted ones, into a new compacted file that replaces them.
+
+    Args:
+        without: names of part files whose rows are left out, and are gone then.
+    """
     import pyarrow as pa
 
     table, columns = folder.table, list(COLUMNS[folder.table])
     chosen = set(files)
-    taken = folder.files(name for name, holder in folder.holders.items() if holder in chosen)
+    kept = (name for name, holder in folder.holders.items() if holder in chosen and name not in without)
+    taken = folder.files(kept)
     read_file = partial(rows_in, store, catalog, table, columns=columns)
-    content = pa.concat_tables([read_file(file=file, parts=taken[file]) for file in sorted(taken)])
+    empty = arrow_schema(table).empty_table().select(columns)
+    content = pa.concat_tables([empty, *(read_file(file=file, parts=taken[file]) for file in sorted(taken))])
     index = Index(tuple(sorted(set().union(*taken.values()))), _absorbed(folder, chosen))
     name = index.file_name()
     store.put(f"{table}/{index_name(name)}", index.to_json().encode())

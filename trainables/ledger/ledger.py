@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import LedgerError
-from trainables.ledger import adoption, checkpoints, compaction, live, reading
+from trainables.ledger import adoption, checkpoints, compaction, forgetting, live, reading
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.checkpoints import Checkpoint, OnCorrupt, warn_corrupt
 from trainables.ledger.errors import MissingKeyError
@@ -228,6 +228,10 @@ class Ledger:
         adopted = adoption.adopt((self._store, self._catalog), (other._store, other._catalog), run_ids)
         self.sweep()
         return adopted
+
+    def forget(self, *run_ids: str) -> None:
+        """Takes runs out: they count as never trained. Their rows in `runs` are kept aside in `forgotten/`."""
+        forgetting.forget(self._store, self._catalog, run_ids)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
         """Stores the plan (JSON values)."""

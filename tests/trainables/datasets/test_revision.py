@@ -54,6 +54,15 @@ def test_an_unchanged_dataset_is_read_once(make_tree: MakeTree, cache: Path, has
     assert hashed == []
 
 
+def test_progress_is_reported_for_what_is_read(make_tree: MakeTree, cache: Path) -> None:
+    seen: list[tuple[int, int, str]] = []
+    config = ImageFolder(path=str(make_tree()))
+    for _ in range(2):
+        resolve(config, search=(), cache=cache, progress=lambda *report: seen.append(report))
+    assert seen[0] == (1, 8, "hashing tree")
+    assert seen[7:] == [(8, 8, "hashing tree")], "nothing is read the second time"
+
+
 def test_only_changed_and_new_files_are_read(
     make_tree: MakeTree, save_image: Save, cache: Path, hashed: list[str]
 ) -> None:
