@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 from trainables.backbones.config import BACKBONES, BackboneConfig, Conv4
 from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs
 from trainables.losses.config import LOSSES, LossConfig, NormSoftmax
-from trainables.parts import Config, Part, hidden, identity, part_validator
+from trainables.parts import Config, Part, at_defaults, hidden, identity, part_validator
 from trainables.strategies.config import STRATEGIES, Plain, StrategyConfig
 from trainables.synthesis.config import SYNTHESES, NoSynthesis, SynthesisConfig
 from trainables.training.config import (
@@ -20,6 +20,7 @@ from trainables.training.config import (
     Adam,
     Augmentation,
     Constant,
+    OptimizerConfig,
     Protocol,
     Shuffled,
     Training,
@@ -60,7 +61,7 @@ class RunConfig(Config):
     strategy: Annotated[SerializeAsAny[StrategyConfig], part_validator(STRATEGIES, "strategy")] = Plain()
     sampler: Annotated[SerializeAsAny[Part], part_validator(SAMPLERS, "sampler")] = Shuffled()
     augmentation: Augmentation = Augmentation()
-    optimizer: Annotated[SerializeAsAny[Part], part_validator(OPTIMIZERS, "optimizer")] = Adam()
+    optimizer: Annotated[SerializeAsAny[OptimizerConfig], part_validator(OPTIMIZERS, "optimizer")] = Adam()
     schedule: Annotated[SerializeAsAny[Part], part_validator(SCHEDULES, "schedule")] = Constant()
     training: Training = Training()
     protocol: Protocol = Protocol()
@@ -77,9 +78,16 @@ class RunConfig(Config):
             raise ValueError(f"fold {self.fold} does not exist with {self.protocol.validation_folds} validation_folds")
         if self.synthesis.needs_proxies and not self.loss.has_proxies:
             raise ValueError(f"synthesis '{self.synthesis.name}' mixes proxies and loss '{self.loss.name}' has none")
-        if self.training.warmup_epochs > self.training.epochs:
-            raise ValueError("training.warmup_epochs is larger than training.epochs")
+        self._check_epochs_and_batches()
         return self
+
+    def _check_epochs_and_batches(self) -> None:
+        for key in ("warmup_epochs", "lr_warmup_epochs"):
+            if getattr(self.training, key) > self.training.epochs:
+                raise ValueError(f"training.{key} is larger than training.epochs")
+        images, size = getattr(self.sampler, "images_per_class", 1), self.training.batch_size
+        if size % images:
+            raise ValueError(f"training.batch_size {size} is no multiple of sampler.images_per_class {images}")
 
     @property
     def precision(self) -> str:
@@ -88,16 +96,23 @@ class RunConfig(Config):
 
     def simplified(self) -> "RunConfig":
         """The same run without parameters that cannot matter; two configurations of one run become equal."""
-        update: dict[str, Any] = {"synthesis": self.synthesis.simplified()}
-        if not self.backbone.trainable:
-            update["augmentation"] = Augmentation()
-            update["backbone"] = self.backbone.model_copy(update={"batch_norm": "frozen"})
-            update["training"] = self.training.model_copy(update={"warmup_epochs": 0})
+        update: dict[str, Any] = {
+            "backbone": self.backbone.simplified(),
+            "synthesis": self.synthesis.simplified(),
+            "augmentation": self.augmentation.simplified() if self.backbone.trainable else Augmentation(),
+            "training": at_defaults(self.training, *self._idle_training()),
+            "protocol": self.protocol.simplified(),
+        }
+        if not self.strategy.trains:
+            update["backbone"] = at_defaults(self.backbone, "batch_norm")
         if self.protocol.selection == "last":
-            unused = {"refit": False, "select_by": "map_at_r", "validation_folds": 2}
-            update["protocol"] = self.protocol.model_copy(update=unused)
             update["fold"] = 0
         return self.model_copy(update=update)
+
+    def _idle_training(self) -> list[str]:
+        """Fields of `training` that this run's device, or a frozen backbone, leaves without effect."""
+        on_cpu = ["deterministic"] if self.device == "cpu" else []
+        return on_cpu if self.backbone.trainable else [*on_cpu, "warmup_epochs", "memory_format"]
 
     def identity(self, *, inner: Callable[[BaseModel], dict[str, Any]] | None = None) -> dict[str, Any]:
         """What the run's numbers depend on, as canonical values; `inner` as in `parts.identity`."""
@@ -115,7 +130,7 @@ class RunConfig(Config):
 
 def _untrained_identity(run: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
     kept = {key: content[key] for key in ("dataset", "backbone", "strategy", "stage", "device", "version")}
-    kept["distance"], kept["test"] = run.protocol.distance, run.protocol.test
+    kept["distance"], kept["test"] = run.protocol.distance, run.protocol.test != "never"
     kept["precision"], kept["threads"] = run.precision, run.training.threads
     if not run.backbone.weights_revision:
         kept["seed"] = run.seed  # random weights differ by seed, weights from a file do not

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from trainables.config import RunConfig
@@ -11,8 +12,20 @@ if TYPE_CHECKING:
     from trainables.backbones.build import Backbone
 
 
+_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def autocast(run: RunConfig) -> torch.autocast:
+    """The region in which a run's network computes, in its precision."""
+    dtype = _AUTOCAST.get(run.precision)
+    return torch.autocast(run.device, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
 class EmbeddingModel(nn.Module):
-    """Images [B, C, H, W] in 0..1, or features [B, F], to raw embeddings [B, D]."""
+    """Images [B, C, H, W] in 0..1, or features [B, F], to raw embeddings [B, D].
+
+    The head computes in float32 under autocast too: embeddings of 8 bits would blur what is near to what.
+    """
 
     backbone: "Backbone | None"
     head: nn.Linear
@@ -24,7 +37,8 @@ class EmbeddingModel(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         features = inputs if self.backbone is None else self.backbone(inputs)
-        embeddings: Tensor = self.head(features)
+        with torch.autocast(features.device.type, enabled=False):
+            embeddings: Tensor = self.head(features)
         return embeddings
 
 

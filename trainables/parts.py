@@ -4,7 +4,7 @@ import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -31,6 +31,16 @@ class Part(Config):
     def simplified(self) -> "Part":
         """The same part without parameters that cannot matter (no mixup alpha when the ratio is 0)."""
         return self
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def at_defaults(config: AnyConfig, *fields: str) -> AnyConfig:
+    """The same configuration with these fields at their defaults; the object itself where they are already."""
+    defaults = {field: type(config).model_fields[field].default for field in fields}
+    changed = {field: value for field, value in defaults.items() if getattr(config, field) != value}
+    return config.model_copy(update=changed) if changed else config
 
 
 def hidden(default: Any = ..., **kwargs: Any) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 from ray import tune
 
 from trainables.config import RunConfig
+from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 from trainables.plugins import load_plugins
+from trainables.provenance import host_name
 from trainables.training.session import Session, SessionOptions
 
 _REPORT_SECONDS = 1.0
@@ -35,9 +37,16 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     def step(self) -> dict[str, Any]:
         """Trains for about a second, at least one epoch.
 
-        Raises:
-            LedgerError: the results cannot be written; the run is not to blame and is due again.
+        An error that is not the run's own (results that cannot be written, say) ends the trial and travels to the
+        driver as `error`: the run is not to blame and is due again.
         """
+        try:
+            return self._train()
+        except DmlStudyError as error:
+            self._session = None
+            return {"done": True, "error": f"{error} (on {host_name()})"}
+
+    def _train(self) -> dict[str, Any]:
         if self._session is None:
             self._session = _open_session(self._configuration)
         until = time.monotonic() + _REPORT_SECONDS

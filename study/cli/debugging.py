@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from study.cli.common import FoundRun, NotFoundError, cache_folder, find_run, open_plan, run_config
+from study.cli.common import cache_folder, open_plan, results_folder
+from study.cli.finding import FoundRun, NotFoundError, find_run, run_config
+from trainables.ledger import Ledger
 
 if TYPE_CHECKING:
     from trainables.config import RunConfig
@@ -18,7 +20,8 @@ _METRICS = ("val_map_at_r", "test_recall_at_1", "test_r_precision", "test_map_at
 def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
     """Trains the run that `prefix` names; exits with 1 where it fails or differs from the ledger."""
     config, found = _find(prefix, results=results, spec=spec, cache=cache)
-    typer.echo(f"run {config.run_id()}: {config.dataset.title}, {config.loss.name}, {config.synthesis.name}")
+    parts = (config.dataset.title, config.loss.name, f"synthesis {config.synthesis.name}", f"seed {config.seed}")
+    typer.echo(f"run {config.run_id()}: {', '.join(parts)}")
     row = _train(config, cache=cache_folder(cache), pdb=pdb)
     for key in _METRICS:
         if row.get(key) is not None:
@@ -36,12 +39,14 @@ def _find(
     plan, _ = open_plan(spec, None, cache)
     matches = [run_id for run_id in plan.runs if run_id.startswith(prefix)]
     if len(matches) != 1:
-        raise NotFoundError(f"{len(matches)} runs of {spec} begin with '{prefix}'; `dml-study plan {spec}` lists them")
-    return plan.runs[matches[0]].config, None
+        number = "no run" if not matches else f"more than one run ({len(matches)})"
+        raise NotFoundError(f"{number} of {spec} begins with '{prefix}'; `dml-study plan {spec}` lists them")
+    folder = results_folder(results, plan.study)
+    committed = (folder / "schema.json").is_file()
+    return plan.runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 
 def _train(config: "RunConfig", *, cache: Path, pdb: bool) -> dict[str, Any]:
-    from trainables.ledger import Ledger
     from trainables.training.session import Session, SessionOptions
 
     with tempfile.TemporaryDirectory(prefix="dml-study-debug-") as folder:

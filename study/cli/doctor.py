@@ -6,12 +6,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from study.cli import options
+
+if TYPE_CHECKING:
+    from study.plan import Resources
 
 _LEAST_FREE = 2 * 2**30
 
@@ -26,16 +30,15 @@ class Finding:
 
 
 def doctor(
-    spec: Annotated[str | None, typer.Argument(help="Also look at what this study needs.")] = None,
-    results: Annotated[Path, typer.Option("--results", "-r", help="Where results will be written.")] = Path("results"),
+    spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Also look at what this study needs.")] = None,
+    results: Annotated[
+        Path, typer.Option("--results", "-r", metavar="FOLDER", help="Where results will be written.")
+    ] = Path("results"),
     cache: options.Cache = None,
 ) -> None:
     """Look at versions, devices, storage and data, and say what would stop a study here."""
-    from rich.console import Console
-
     from study.cli.common import cache_folder
 
-    console = Console(highlight=False, soft_wrap=True)
     examinations: list[Callable[[], Iterator[Finding]]] = [
         _versions,
         _devices,
@@ -45,16 +48,26 @@ def doctor(
         _data_folders,
     ]
     if spec is not None:
-        examinations.append(lambda: _study(spec, cache))
-    failed = False
-    for examine in examinations:
-        for finding in examine():
-            failed = failed or finding.state == "fail"
-            style = {"ok": "green", "note": "yellow", "fail": "bold red"}[finding.state]
-            console.print(f"[{style}]{finding.state:4}[/] {finding.topic:10} ", end="")
-            console.print(finding.message, markup=False)
-    if failed:
+        examinations.append(lambda: _study(spec, results, cache))
+    states = [_print(finding) for examine in examinations for finding in examine()]
+    if "fail" in states:
         raise typer.Exit(1)
+
+
+def _print(finding: Finding) -> str:
+    from rich.table import Table
+    from rich.text import Text
+
+    from study.cli.common import console_out
+
+    style = {"ok": "green", "note": "yellow", "fail": "bold red"}[finding.state]
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=4)
+    line.add_column(width=8)
+    line.add_column(overflow="fold")
+    line.add_row(Text(finding.state, style=style), finding.topic, Text(finding.message))
+    console_out().print(line)
+    return finding.state
 
 
 def _versions() -> Iterator[Finding]:
@@ -66,8 +79,8 @@ def _versions() -> Iterator[Finding]:
     yield Finding("ok", "versions", ", ".join(f"{name} {version}" for name, version in versions.items()))
     for name in ("torch", "torchvision", "ray.tune", "pyarrow.parquet"):
         try:
-            __import__("trainables")
-            __import__(name)
+            import_module("trainables")  # repairs what a torchvision from another index lacks
+            import_module(name)
         except (ImportError, RuntimeError, OSError) as error:
             yield Finding("fail", "versions", f"`import {name}` fails: {error}; install with -c constraints.txt")
 
@@ -75,14 +88,17 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("ok", "devices", f"{cpus} CPUs for this process")
+    yield Finding("ok", "devices", f"{_cpus()} CPUs for this process")
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(index).total_memory / 2**30
             yield Finding("ok", "devices", f"GPU {index}: {torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
     else:
         yield Finding("note", "devices", "no GPU that torch can use; a spec with `resources.gpu` will be refused")
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _storage(topic: str, folder: Path) -> Iterator[Finding]:
@@ -110,26 +126,39 @@ def _temporary() -> Iterator[Finding]:
 def _data_folders() -> Iterator[Finding]:
     from trainables.datasets.catalog import data_folders
 
-    for folder in data_folders(None):
-        if folder.is_dir():
-            yield Finding("ok", "data", str(folder))
-        else:
-            yield Finding("note", "data", f"{folder} does not exist; $DML_STUDY_DATA names another folder")
+    folders = data_folders(None)
+    found = [folder for folder in folders if folder.is_dir()]
+    yield from (Finding("ok", "data", str(folder)) for folder in found)
+    if not found:
+        looked = " and ".join(str(folder) for folder in folders)
+        yield Finding("note", "data", f"no {looked}; $DML_STUDY_DATA names the folder of your images and weights")
 
 
-def _study(spec: str, cache: Path | None) -> Iterator[Finding]:
+def _study(spec: str, results: Path, cache: Path | None) -> Iterator[Finding]:
     from study.cli.common import open_plan
     from trainables.errors import DmlStudyError
+    from trainables.ledger import Ledger
 
     try:
         plan, _ = open_plan(spec, None, cache)
+        if (results / plan.study).exists():
+            Ledger.open(results / plan.study).commits()
     except DmlStudyError as error:
         yield Finding("fail", "study", str(error))
         return
     yield Finding("ok", "study", f"{plan.study}: {len(plan.cells)} cells, {len(plan.runs)} runs")
     yield from (Finding("note", "study", warning) for warning in plan.warnings)
-    if any(planned.resources.gpu > 0 for planned in plan.runs.values()):
-        import torch
+    yield from _resources({planned.resources for planned in plan.runs.values()})
 
-        if not torch.cuda.is_available():
-            yield Finding("fail", "study", "its runs ask for a GPU and this machine has none that torch can use")
+
+def _resources(needed: "set[Resources]") -> Iterator[Finding]:
+    import torch
+
+    cpus, gpus = _cpus(), torch.cuda.device_count()
+    for resources in needed:
+        if resources.cpu > cpus or resources.gpu > gpus:
+            message = (
+                f"a run asks for {resources.cpu:g} CPUs and {resources.gpu:g} GPUs, and this machine has "
+                f"{cpus} CPUs and {gpus} GPUs; lower `resources` in the spec, or run on a cluster with --address"
+            )
+            yield Finding("fail", "study", message)

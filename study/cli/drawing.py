@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trainables.errors import ConfigError, DmlStudyError
-from trainables.parts import nearest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis import Results
-
-_KINDS = ["all", "heatmap", "curves"]
 
 
 @dataclass(frozen=True)
@@ -31,14 +28,15 @@ def draw(results: "Results", wanted: Wanted, target: Path) -> list[Path]:
     """Draws and writes; with kind `all`, what a study has no data for is left out.
 
     Raises:
-        ConfigError: an unknown kind.
+        ConfigError: one file for several figures, or a place that cannot be written.
         DmlStudyError: the study has no data for a figure that was asked for by name, or for any.
     """
-    from analysis import plots
-
     makers = _makers(results, wanted)
-    if wanted.kind != "all" and wanted.kind not in makers:
-        raise ConfigError(f"--kind {wanted.kind}: {nearest(wanted.kind, _KINDS)}")
+    if wanted.kind == "all" and target.suffix and not target.is_dir():
+        kinds = " or ".join(f"--kind {name}" for name in makers)
+        raise ConfigError(
+            f"--output {target} is one file, and there may be several figures; add {kinds}, or name a folder"
+        )
     names = list(makers) if wanted.kind == "all" else [wanted.kind]
     files: list[Path] = []
     reasons: list[str] = []
@@ -48,11 +46,20 @@ def draw(results: "Results", wanted: Wanted, target: Path) -> list[Path]:
         except DmlStudyError as reason:
             reasons.append(f"{name}: {reason}")
             continue
-        single = target.suffix != "" and len(names) == 1
-        files += plots.save(figure, target if single else target / f"{name}-{wanted.metric}")
+        single = target.suffix != "" and not target.is_dir()
+        files += _saved(figure, target if single else target / f"{name}-{wanted.metric}")
     if not files:
-        raise DmlStudyError("nothing to draw; " + "; ".join(reasons))
+        raise DmlStudyError("nothing to draw\n" + "\n".join(f"  {reason}" for reason in reasons))
     return files
+
+
+def _saved(figure: "Figure", path: Path) -> list[Path]:
+    from analysis import plots
+
+    try:
+        return plots.save(figure, path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another --output") from error
 
 
 def _makers(results: "Results", wanted: Wanted) -> dict[str, Callable[[], "Figure"]]:

@@ -1,6 +1,9 @@
 """`status`, `show` and `logs`: what a study and its runs are doing. None of it loads torch, ray or pandas."""
 
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,84 +11,126 @@ import typer
 from study.cli import options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from trainables.ledger import Ledger
+    from trainables.ledger.lease import Driver
 
 _SHOWN = 20
 
 
 def status(
-    target: Annotated[str, typer.Argument(help="A results folder, a spec, or the name of a shipped study.")],
+    target: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[STUDY]", help="A results folder, a spec, or a study in `results/`; all of these by default."
+        ),
+    ] = None,
     results: options.Results = None,
 ) -> None:
     """Count done, running, pending and failed runs, with reasons and progress."""
-    from rich.console import Console
+    from study.cli.common import console_out
+    from study.cli.finding import open_ledger
 
-    from study.cli.common import open_ledger
-
-    ledger = open_ledger(target, results)
-    planned = _planned(ledger)
-    commits = {run_id: commit.status for run_id, commit in ledger.commits().items() if run_id in planned}
-    running = [live for live in ledger.live() if live["run_id"] in planned and live["run_id"] not in commits]
-    counts = Counter(commits.values())
-    console = Console(highlight=False)
-    driver = _driver(ledger)
-    console.print(f"[bold]{ledger.read_plan()['study']}[/] in {ledger.location}: {len(planned)} runs")
-    console.print(
-        f"  {counts['complete']} done, {len(running) if driver else 0} running, {counts['failed']} failed, "
-        f"{len(planned) - len(commits) - (len(running) if driver else 0)} pending"
-    )
-    console.print(f"  {driver or 'no driver is at work; `dml-study run` with the same spec goes on'}")
-    _print_running(console, running if driver else [], planned)
-    _print_failed(console, ledger, [run_id for run_id, state in commits.items() if state == "failed"], planned)
+    console = console_out()
+    ledgers = _all_ledgers() if target is None and results is None else [open_ledger(target or "", results)]
+    for ledger in ledgers:
+        _print_study(console, _study(ledger))
 
 
-def _planned(ledger: "Ledger") -> dict[str, str]:
-    """Run id -> description of the first cell that uses it."""
-    planned: dict[str, str] = {}
-    for cell in ledger.read_plan()["cells"]:
-        for replicate in cell["replicates"]:
-            axes = ", ".join(f"{key.split('.')[-1]}={value}" for key, value in cell["axes"].items())
-            planned.setdefault(replicate["run_id"], f"{cell['method']}, {axes}, seed {replicate['seed']}")
-    return planned
+def _all_ledgers() -> "list[Ledger]":
+    from study.cli.finding import NotFoundError, studies
+    from trainables.ledger import Ledger
+
+    ledgers = [Ledger.open(folder) for folder in studies()]
+    if not ledgers:
+        raise NotFoundError("there is no study in results/; `dml-study run SPEC` starts one")
+    return ledgers
 
 
-def _driver(ledger: "Ledger") -> str | None:
-    """Who drives the study now, in words; None where nobody does."""
+@dataclass(frozen=True)
+class _Study:
+    """What `status` knows of one study: run ids with their titles, final states and last words."""
+
+    ledger: "Ledger"
+    plan: Mapping[str, Any]
+    titles: Mapping[str, str]
+    states: Mapping[str, str]
+    driver: "Driver | None"
+
+    def running(self) -> dict[str, str]:
+        """The newest attempt of each run that the present driver started; older ones were left behind by a kill."""
+        from study.wording import epoch_text
+
+        generation = f"{self.driver.generation:04d}_" if self.driver else "none"
+        unfinished = self.titles.keys() - self.states.keys()
+        started = [live for live in self.ledger.live() if live["attempt"].startswith(generation)]
+        return {live["run_id"]: epoch_text(live) for live in started if live["run_id"] in unfinished}
+
+    def failed(self) -> dict[str, str]:
+        from study.wording import failure_reason
+
+        failed = [run_id for run_id, state in self.states.items() if state == "failed"]
+        return {run_id: failure_reason(self.ledger, run_id) for run_id in failed}
+
+
+def _study(ledger: "Ledger") -> _Study:
+    from study.wording import run_titles
     from trainables.ledger.lease import holder
 
-    driver = holder(ledger)
-    if driver is None:
-        return None
-    return f"process {driver.pid} on {driver.host} is at work (start {driver.generation} of this study)"
+    plan = ledger.read_plan()
+    titles = run_titles(plan["cells"])
+    states = {run_id: commit.status for run_id, commit in ledger.commits().items() if run_id in titles}
+    return _Study(ledger, plan, titles, states, holder(ledger))
 
 
-def _print_running(console: Any, running: list[dict[str, Any]], planned: dict[str, str]) -> None:
-    for live in running[:_SHOWN]:
-        epochs = f"epoch {live['epoch']}/{live['epochs']}" if live.get("epochs") else "starting"
-        console.print(f"  running {live['run_id']} {planned[live['run_id']]}: {epochs}", markup=False)
+def _print_study(console: "Console", study: _Study) -> None:
+    from study.wording import relative
+
+    running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
+    waiting = len(study.titles) - len(study.states) - len(running)
+    parts = [f"{counts['complete']} done", f"{len(running)} running", f"{len(failed)} failed", f"{waiting} waiting"]
+    parts += [f"{counts['pruned']} pruned"] if counts["pruned"] else []
+    where = relative(Path(study.ledger.location))
+    console.print(f"{study.plan['study']} in {where}: {len(study.titles)} runs", style="bold", markup=False)
+    console.print(f"  {', '.join(parts)}")
+    _print_runs(console, "running", running, study.titles)
+    _print_runs(console, "failed", failed, study.titles)
+    if failed:
+        console.print(f"  `dml-study logs {next(iter(failed))[:8]}` has the whole error", markup=False)
+    console.print(f"  {_at_work(study) or _next(study.plan, where, counts, waiting)}", markup=False)
 
 
-def _print_failed(console: Any, ledger: "Ledger", failed: list[str], planned: dict[str, str]) -> None:
-    for run_id in failed[:_SHOWN]:
-        console.print(f"  failed {run_id} {planned[run_id]}: {_last_line(ledger, run_id)}", style="red", markup=False)
-    if len(failed) > _SHOWN:
-        console.print(f"  ... and {len(failed) - _SHOWN} more")
+def _at_work(study: _Study) -> str:
+    driver = study.driver
+    return f"process {driver.pid} on {driver.host} is at work (start {driver.generation})" if driver else ""
 
 
-def _last_line(ledger: "Ledger", run_id: str) -> str:
-    """The last line of a run's newest log, its error where it failed."""
-    names = _log_names(ledger, run_id)
-    lines = ledger.get(names[-1]).decode(errors="replace").strip().splitlines() if names else []
-    return lines[-1].strip() if lines else "no log"
+def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiting: int) -> str:
+    from study.wording import spec_argument
+
+    run = f"dml-study run {spec_argument(plan['spec'])}"
+    if waiting:
+        return f"nothing is at work; `{run}` goes on"
+    return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {where}`"
 
 
-def _log_names(ledger: "Ledger", run_id: str) -> list[str]:
-    return ledger.list(f"logs/{run_id}.")
+def _print_runs(console: "Console", state: str, runs: Mapping[str, str], titles: Mapping[str, str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 1))
+    for run_id, text in list(runs.items())[:_SHOWN]:
+        table.add_row(f"  {state}", run_id[:8], Text(f"{titles[run_id]}: {text}"))
+    if len(runs) > _SHOWN:
+        table.add_row("", "...", f"and {len(runs) - _SHOWN} more")
+    if runs:
+        console.print(table, style="red" if state == "failed" else "")
 
 
 def show(run: options.Run, results: options.Results = None) -> None:
     """Show one run: its metrics, times, provenance and configuration."""
-    from study.cli.common import find_run
+    from study.cli.finding import find_run
     from study.cli.run_view import print_run
 
     print_run(find_run(run, results))
@@ -97,10 +142,10 @@ def logs(
     all_attempts: Annotated[bool, typer.Option("--all", help="Every attempt, not only the newest.")] = False,
 ) -> None:
     """Print the log of one run."""
-    from study.cli.common import NotFoundError, find_run
+    from study.cli.finding import NotFoundError, find_run
 
     found = find_run(run, results)
-    names = _log_names(found.ledger, found.run_id)
+    names = found.ledger.list(f"logs/{found.run_id}.")
     if not names:
         raise NotFoundError(f"run {found.run_id} has no log yet in {found.ledger.location}")
     for name in names if all_attempts else names[-1:]:

@@ -5,65 +5,98 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from analysis.labels import axis_labels, value_text
+from study.cli.columns import Column, print_columns, width_of
+from study.cli.common import console_out
 from study.plan import Cell, Plan, explain, one_cell
+from study.wording import relative
 from trainables.ledger import Commit
+
+_IDS = (4, 2, 1, 0)
+"""How many run ids a row shows: as many of these as the terminal has room for."""
 
 
 def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit: int) -> None:
     """Cells with their replicates and what the ledger already has."""
-    console = Console(highlight=False)
+    console = console_out()
     counts = plan.counts
     console.print(
-        f"[bold]{plan.study}[/]: {counts.methods} methods, {counts.cells} cells, {counts.replicates} replicates "
-        f"-> {counts.runs} runs" + (f" ({counts.shared} shared)" if counts.shared else "")
+        Text(plan.study, style="bold").append(
+            f": {counts.methods} methods, {counts.cells} cells, {counts.replicates} replicates "
+            f"-> {counts.runs} runs" + (f" ({counts.shared} shared)" if counts.shared else ""),
+            style="not bold",
+        )
     )
     if plan.spec.description:
         console.print(plan.spec.description, markup=False, style="dim")
-    console.print(_cells(plan, commits, limit))
+    if limit:
+        console.print()
+        print_columns(console, _columns(plan, commits, limit, console.width))
     if len(plan.cells) > limit:
-        console.print(f"... and {len(plan.cells) - limit} more cells; --limit shows them")
+        console.print(f"... and {len(plan.cells) - limit} more cells; --limit {len(plan.cells)} shows them")
+    console.print()
     states = Counter(commits[run_id].status if run_id in commits else "due" for run_id in plan.runs)
-    console.print(f"{folder}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    done = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    console.print(f"{relative(folder)}: {done}", markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
 
 
-def _cells(plan: Plan, commits: Mapping[str, Commit], limit: int) -> Table:
+def _columns(plan: Plan, commits: Mapping[str, Commit], limit: int, width: int) -> list[Column]:
+    cells = plan.cells[:limit]
     axes = [axis for axis in plan.axes if any(axis in cell.axes for cell in plan.cells)]
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    table.add_column("cell", justify="right")
-    table.add_column("method", min_width=20)
-    for axis in axes:
-        table.add_column(axis.rpartition(".")[2].replace("_", " "))
-    table.add_column("done", justify="right")
-    table.add_column("runs", no_wrap=True, min_width=8)
-    for index, cell in enumerate(plan.cells[:limit]):
-        settings = [_text(cell.axes.get(axis)) for axis in axes]
-        table.add_row(str(index), cell.method, *settings, *_progress(cell, commits))
-    return table
+    labels = axis_labels(axes)
+    columns = [
+        Column("cell", [str(index) for index in range(len(cells))], right=True),
+        Column("method", [cell.method for cell in cells]),
+        *(
+            Column(labels[axis].replace(" ", "\n"), [value_text(cell.axes.get(axis)) for cell in cells])
+            for axis in axes
+        ),
+        Column("done", [_done(cell, commits) for cell in cells], right=True),
+    ]
+    with_ids = ([*columns, *_id_column(cells, shown)] for shown in _IDS)
+    return next((wide for wide in with_ids if width_of(wide) <= width), columns)
 
 
-def _progress(cell: Cell, commits: Mapping[str, Commit]) -> tuple[str, str]:
-    ids = list(dict.fromkeys(replicate.run_id for replicate in cell.replicates))
+def _done(cell: Cell, commits: Mapping[str, Commit]) -> str:
+    ids = _run_ids(cell)
     done = sum(run_id in commits and commits[run_id].status == "complete" for run_id in ids)
-    return f"{done}/{len(ids)}", " ".join(run_id[:8] for run_id in ids[:4]) + (" ..." if len(ids) > 4 else "")
+    return f"{done}/{len(ids)}"
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _id_column(cells: tuple[Cell, ...], shown: int) -> list[Column]:
+    if not shown:
+        return []
+    texts = [" ".join(run_id[:8] for run_id in _run_ids(cell)[:shown]) for cell in cells]
+    more = [" ..." if len(_run_ids(cell)) > shown else "" for cell in cells]
+    return [Column("runs", [text + rest for text, rest in zip(texts, more, strict=True)])]
+
+
+def _run_ids(cell: Cell) -> list[str]:
+    return [replicate.run_id for replicate in cell.replicates]
 
 
 def print_explanation(plan: Plan, selector: str) -> None:
     """Every value of one cell with where it came from."""
-    console = Console(highlight=False)
+    console = console_out()
     cell = plan.cells[one_cell(plan, selector)]
-    console.print(f"[bold]{cell.title}[/]")
-    table = Table(box=None, padding=(0, 1), header_style="bold")
-    for heading in ("key", "value", "from"):
-        table.add_column(heading)
+    console.print(Text(cell.title, style="bold"))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("key", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
     for key, value, source in explain(plan, selector):
-        table.add_row(key, str(value), source, style="dim" if source == "default" else None)
+        place = source.replace(str(plan.spec.path), plan.spec.path.name)
+        table.add_row(key, Text(_text(value)), Text(place), style="dim" if source == "default" else None)
     console.print(table)
+
+
+def _text(value: Any) -> str:
+    """A value as a spec would spell it."""
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_text, value))}]"
+    return "null" if value is None else value_text(value)

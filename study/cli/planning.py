@@ -14,29 +14,33 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a commented spec to start from."""
+    from study.cli.common import write_text
     from study.spec import starter
+    from study.wording import spec_argument
     from trainables.errors import ConfigError
 
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file in it, such as {path / 'study.yaml'}")
     if path.exists() and not force:
         raise ConfigError(f"{path} exists; choose another name, or --force to replace it")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path.parent} is no folder; create it first")
-    path.write_text(starter(path.stem), encoding="utf-8")
-    typer.echo(f"wrote {path}; see what it trains with `dml-study plan {path}`, then `dml-study run {path}`")
+    write_text(path, starter(path.stem))
+    name = spec_argument(path)
+    typer.echo(f"wrote {path}\nnext: `dml-study plan {name}` shows what it trains, `dml-study run {name}` trains it")
 
 
 def schema(
     path: Annotated[Path | None, typer.Argument(help="File to write; prints it by default.")] = None,
 ) -> None:
     """Write the JSON Schema of specs, for completion in editors."""
+    from study.cli.common import write_text
     from study.spec import json_schema
 
     text = json.dumps(json_schema(), indent=2) + "\n"
     if path is None:
         typer.echo(text, nl=False)
         return
-    path.write_text(text, encoding="utf-8")
-    typer.echo(f"wrote {path}; a spec's first line `# yaml-language-server: $schema={path}` makes editors use it")
+    write_text(path, text)
+    typer.echo(f"wrote {path}\nnext: editors use it where a spec begins with `# yaml-language-server: $schema={path}`")
 
 
 def plan(
@@ -45,11 +49,13 @@ def plan(
     plugin: options.Plugins = None,
     explain: Annotated[
         str | None,
-        typer.Option(metavar="CELL", help="Where each value of a cell came from; its number or `key=value,...`."),
+        typer.Option(
+            metavar="CELL", help="Where each value of a cell came from; its number, a part of its name, or `key=value`."
+        ),
     ] = None,
     results: options.Results = None,
     cache: options.Cache = None,
-    limit: Annotated[int, typer.Option(help="Cells to list.")] = 40,
+    limit: Annotated[int, typer.Option(metavar="N", min=0, help="Cells to list.")] = 40,
 ) -> None:
     """Show the cells and replicates of a study and what its ledger already has."""
     from study.cli.common import open_plan, results_folder

@@ -2,12 +2,17 @@
 
 import json
 import math
+from datetime import datetime
 from typing import Any
 
+import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from study.cli.common import FoundRun, run_config
+from study.cli.common import console_out
+from study.cli.finding import FoundRun, run_config
+from study.wording import run_titles
 
 _FACTS = ("status", "attempt", "attempts", "study", "dataset", "stage", "seed", "fold", "selected_epoch")
 _COSTS = ("epochs_trained", "steps", "final_train_loss", "images_per_second", "train_seconds", "wall_seconds")
@@ -16,41 +21,54 @@ _ORIGIN = ("started_at", "ended_at", "host", "device", "device_name", "git_commi
 
 def print_run(found: FoundRun) -> None:
     """Prints what the ledger knows of a run; of an unfinished one, its configuration."""
-    console = Console(highlight=False)
-    committed = found.run_id in found.ledger.commits()
-    console.print(f"[bold]run {found.run_id}[/] in {found.ledger.location}")
-    if committed:
+    console = console_out()
+    title = run_titles(found.ledger.read_plan()["cells"]).get(found.run_id, "no longer in the spec")
+    console.print(Text(f"run {found.run_id}", style="bold").append(f": {title}", style="not bold"))
+    console.print(f"in {found.ledger.location}\n", markup=False)
+    if found.run_id in found.ledger.commits():
         rows = found.ledger.read("runs").to_pylist()
         _print_row(console, next(row for row in rows if row["run_id"] == found.run_id))
     else:
-        console.print("  no rows yet")
-    console.print("\n[bold]configuration[/]")
-    console.print_json(run_config(found).model_dump_json(), indent=2)
+        console.print("not finished yet; no rows\n")
+    console.print("configuration", style="bold")
+    console.out(_as_spec(run_config(found).model_dump(mode="json")), highlight=False)
 
 
 def _print_row(console: Console, row: dict[str, Any]) -> None:
     metrics = {key: value for key, value in row.items() if key.startswith(("val_", "test_", "best_test_"))}
     metrics.update(dict(row["extra"] or []))
-    console.print(
-        _grid("metrics", {key: f"{100 * value:.2f} %" for key, value in sorted(metrics.items()) if value is not None})
-    )
+    shown = {key: f"{100 * value:.2f} %" for key, value in sorted(metrics.items()) if value is not None}
+    if shown:
+        _print_grid(console, "metrics", shown)
     for title, keys in (("run", _FACTS), ("cost", _COSTS), ("provenance", _ORIGIN)):
-        console.print(_grid(title, {key: _text(row[key]) for key in keys if row[key] is not None}))
+        _print_grid(console, title, {key: _text(row[key]) for key in keys if row[key] is not None})
     if row["error"]:
-        console.print("\n[bold red]error[/]")
-        console.print(row["error"], markup=False)
+        console.print("error", style="bold red")
+        console.out(f"{row['error'].strip()}\n", highlight=False)
 
 
-def _grid(title: str, values: dict[str, str]) -> Table:
-    table = Table(title=f"[bold]{title}[/]", title_justify="left", show_header=False, box=None, padding=(0, 2))
+def _print_grid(console: Console, title: str, values: dict[str, str]) -> None:
+    console.print(title, style="bold")
+    table = Table.grid(padding=(0, 2))
     for key, value in values.items():
-        table.add_row(key, value)
-    return table
+        table.add_row(f"  {key}", Text(value))
+    console.print(table)
+    console.print()
 
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return "-" if math.isnan(value) else f"{value:.4g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} UTC"
     if isinstance(value, str) and value.startswith("{"):
         return ", ".join(f"{key} {entry}" for key, entry in json.loads(value).items())
     return str(value)
+
+
+def _as_spec(config: dict[str, Any]) -> str:
+    """A line per section, as it could stand under `settings` of a spec."""
+    return "".join(
+        f"  {line}\n"
+        for line in yaml.safe_dump(config, default_flow_style=None, sort_keys=False, width=60).splitlines()
+    ).rstrip("\n")

@@ -1,5 +1,6 @@
 """Runs that a sibling study already has are copied, not trained again."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from study.plan import Plan
@@ -7,28 +8,39 @@ from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 
 
-def adopt_siblings(plan: Plan, ledger: Ledger) -> int:
-    """Copies complete runs of the plan from the results folders beside this one; returns how many."""
-    commits = ledger.commits()
-    missing = {run_id for run_id in plan.runs if run_id not in commits}
+def adopt_siblings(plan: Plan, ledger: Ledger, *, tell: Callable[[str], None]) -> int:
+    """Copies complete runs of the plan from the results folders beside this one; returns how many.
+
+    Args:
+        tell: called with a message where a sibling cannot be used; its runs are trained instead.
+    """
+    complete = _complete(ledger)
+    missing = {run_id for run_id in plan.runs if run_id not in complete}
     adopted = 0
-    for sibling in _siblings(ledger):
+    for folder in _siblings(ledger):
         if not missing:
             break
-        found = {run_id for run_id, commit in sibling.commits().items() if commit.status == "complete"} & missing
-        adopted += len(ledger.adopt(sibling, *sorted(found)))
-        missing -= found
+        try:
+            taken = _adopt(ledger, folder, missing)
+        except LedgerError as error:
+            tell(f"nothing is taken from {folder}: {error}")
+            continue
+        adopted += len(taken)
+        missing -= taken
     return adopted
 
 
-def _siblings(ledger: Ledger) -> list[Ledger]:
-    opened = []
+def _siblings(ledger: Ledger) -> Iterator[Path]:
     own = Path(ledger.location)
     for folder in sorted(own.parent.iterdir()):
-        if folder == own or not (folder / "schema.json").is_file():
-            continue
-        try:
-            opened.append(Ledger.open(folder))
-        except LedgerError:
-            continue  # of another version: nothing to copy from there
-    return opened
+        if folder != own and (folder / "schema.json").is_file():
+            yield folder
+
+
+def _adopt(ledger: Ledger, folder: Path, missing: set[str]) -> set[str]:
+    sibling = Ledger.open(folder)
+    return set(ledger.adopt(sibling, *sorted(_complete(sibling) & missing)))
+
+
+def _complete(ledger: Ledger) -> set[str]:
+    return {run_id for run_id, commit in ledger.commits().items() if commit.status == "complete"}

@@ -1,11 +1,10 @@
 """Ray, started quietly on this machine or joined at an address, and what it can give a trial."""
 
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from study.plan import Resources
 from trainables.errors import DmlStudyError
@@ -16,12 +15,21 @@ _QUIET = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own state is never read again
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_PRIVATE = {
+    "RAY_AUTH_MODE": "disabled",  # on the loopback interface
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # where a signal ended all of Ray, do not wait a minute for it
+}
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Runs share their data through memory-mapped files, so the object store stays almost empty."""
+
+
+class ClusterError(DmlStudyError):
+    """Ray cannot be started here or joined there."""
 
 
 class ResourceError(DmlStudyError):
@@ -29,67 +37,118 @@ class ResourceError(DmlStudyError):
 
 
 @contextmanager
-def ray_session(address: str | None, *, gpus: bool) -> Iterator[None]:
-    """Ray for the length of a launch: a private local instance, or the cluster at `address`."""
-    for key, value in _QUIET.items():
-        os.environ.setdefault(key, value)
+def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[None]:
+    """Ray for the length of a launch: a private local instance, or the cluster at `address`.
+
+    Where Ray runs in this process already, it is used as it is and left running.
+
+    Args:
+        folder: where a private instance writes; its path is short.
+        gpus: whether a private instance looks for GPUs.
+
+    Raises:
+        ClusterError: Ray does not start, or nothing answers at the address.
+    """
+    _set_defaults(_QUIET if address else {**_QUIET, **_PRIVATE})
     import ray
 
-    folder = None
+    if ray.is_initialized():
+        yield
+        return
     try:
         if address is None:
-            os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a private instance on the loopback interface
-            folder = tempfile.mkdtemp(prefix="dml-study-", dir=_short_folder())
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="error",
-                num_cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-                num_gpus=None if gpus else 0,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=folder,
-            )
+            _start(folder, gpus=gpus)
         else:
-            ray.init(address=address, log_to_driver=False, logging_level="error")
+            _join(address)
         yield
     finally:
         ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _short_folder() -> str | None:
-    """Ray's sockets need a path of at most 107 bytes, which a user's TMPDIR may exceed."""
-    return None if len(tempfile.gettempdir()) < 40 else str(Path("/tmp"))
+def _set_defaults(variables: Mapping[str, str]) -> None:
+    for key, value in variables.items():
+        os.environ.setdefault(key, value)
+
+
+def _start(folder: Path, *, gpus: bool) -> None:
+    import ray
+
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            num_cpus=cpu_cores(),
+            num_gpus=None if gpus else 0,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _temp_dir=str(folder),
+        )
+    except Exception as error:  # Ray raises a dozen kinds, Exception itself among them
+        raise ClusterError(f"Ray does not start here: {error}; `dml-study doctor` looks at what it needs") from error
+
+
+def _join(address: str) -> None:
+    import ray
+
+    if address.startswith("ray://"):
+        raise ClusterError(
+            f"--address {address}: Ray's client protocol is not supported; start this command on a machine of the "
+            "cluster, with --address auto"
+        )
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="error")
+    except Exception as error:
+        raise ClusterError(f"--address {address}: no Ray cluster can be joined there: {error}") from error
+
+
+def cpu_cores() -> int:
+    """CPU cores that this process may use: by its affinity and by its container's quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, int(min(allowed, _container_quota())))
+
+
+def _container_quota(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    try:
+        quota, period = limits.read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # no container, or "max": no limit
+        return float("inf")
+
+
+def demand(resources: Resources) -> dict[str, float]:
+    """What a trial occupies, by Ray's names."""
+    amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory or 0)}
+    return {key: amount for key, amount in amounts.items() if amount > 0}
 
 
 def refuse_impossible(needed: set[Resources]) -> None:
     """Stops before a trial that would wait for ever.
 
     Raises:
-        ResourceError: names the resource, what is asked for and what the largest node has.
+        ResourceError: what is asked for, and what the largest node has.
     """
     import ray
 
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     for resources in needed:
-        demand = {"CPU": resources.cpu, "GPU": resources.gpu}
-        if any(all(node.get(key, 0.0) >= amount for key, amount in demand.items()) for node in nodes):
-            continue
-        largest = {key: max((node.get(key, 0.0) for node in nodes), default=0.0) for key in demand}
-        raise ResourceError(
-            f"resources: a trial asks for {resources.cpu:g} CPUs and {resources.gpu:g} GPUs, and the largest node has "
-            f"{largest['CPU']:g} CPUs and {largest['GPU']:g} GPUs; lower `resources` in the spec or use another cluster"
-        )
+        asked = demand(resources)
+        if not any(all(node.get(key, 0.0) >= amount for key, amount in asked.items()) for node in nodes):
+            largest = {key: max((node.get(key, 0.0) for node in nodes), default=0.0) for key in asked}
+            raise ResourceError(
+                f"resources: a trial asks for {_in_words(asked)}, and the largest node has {_in_words(largest)}; "
+                "lower `resources` in the spec or use another cluster"
+            )
+
+
+def _in_words(amounts: Mapping[str, float]) -> str:
+    words = {"CPU": "{:g} CPUs", "GPU": "{:g} GPUs", "memory": "{:g} bytes of memory"}
+    return " and ".join(words[key].format(amount) for key, amount in amounts.items())
 
 
 def slots(resources: Resources) -> int:
     """How many trials of this size the whole cluster runs at once."""
     import ray
 
-    total = ray.cluster_resources()
-    fits = [
-        total.get(key, 0.0) / amount for key, amount in (("CPU", resources.cpu), ("GPU", resources.gpu)) if amount > 0
-    ]
-    return max(1, int(min(fits, default=1)))
+    total: Mapping[str, Any] = ray.cluster_resources()
+    return max(1, int(min(total.get(key, 0.0) / amount for key, amount in demand(resources).items())))

@@ -4,7 +4,6 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 
 _INTERVAL_SECONDS = 60.0
@@ -18,7 +17,7 @@ class Housekeeping:
 
     def __init__(self, ledger: Ledger, *, interval: float = _INTERVAL_SECONDS) -> None:
         self._ledger, self._interval = ledger, interval
-        self._failure: LedgerError | None = None
+        self._failure: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
 
@@ -38,6 +37,6 @@ class Housekeeping:
         while not self._ended.wait(self._interval):
             try:
                 self._ledger.compact()
-            except LedgerError as failure:
+            except Exception as failure:  # noqa: BLE001 - a thread has no caller: `__exit__` raises it
                 self._failure = failure
                 return

@@ -2,22 +2,25 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
 
 from study.launch.signals import StopRequest
+from study.launch.snapshot import Snapshot, live_table
 from study.plan import Plan, PlannedRun
+from study.wording import failure_reason, format_seconds, run_titles
 from trainables.ledger import Ledger
 
 _POLL_SECONDS = 1.0
-_SHOWN_RUNS = 12
+_SUMMARY_SECONDS = 60.0
+_UNTRAINED_EPOCHS = 0.5
+"""What an evaluation without training counts for, beside runs that train epochs."""
+
+Record = Mapping[str, Any]
 
 
 class LiveView:
@@ -33,20 +36,25 @@ class LiveView:
         console: Console | None = None,
     ) -> None:
         self._plan, self._ledger, self._stop = plan, ledger, stop
-        self._due = {planned.run_id: planned for planned in due}
-        self._console = console or Console(stderr=True)
-        self._seen: set[str] = set()
-        self._started = time.monotonic()
+        self._titles = run_titles(plan.record()["cells"])
+        self._work = {planned.run_id: _epochs(planned) for planned in due}
+        self._console = console or Console(stderr=True, highlight=False)
+        self._told: set[str] = set()
+        self._began: dict[str, float] = {}
+        self._summed_up = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="live-view", daemon=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
-        self._initial = self._finished_attempts()
-        done = len(self._plan.runs) - len(self._due)
-        self._console.print(f"{self._plan.study}: {len(self._due)} runs to train, {done} done before", highlight=False)
+        commits = self._ledger.commits()
+        self._before = {run_id: commit.attempt for run_id, commit in commits.items() if run_id in self._work}
+        self._left_behind = {_attempt(live) for live in self._ledger.live()}
+        done = len(self._plan.runs) - len(self._work)
+        self._print(f"{self._plan.study}: {len(self._work)} runs to train, {done} done before")
         if self._console.is_terminal:
             self._live.start()
+            self._look()
         self._thread.start()
         return self
 
@@ -55,80 +63,66 @@ class LiveView:
     ) -> None:
         self._ended.set()
         self._thread.join(timeout=10)
-        if self._console.is_terminal:
-            self._live.stop()
-        else:
-            self._show_lines()
+        self._live.stop()
+        self._tell(self._finished())
 
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
-            if self._console.is_terminal:
-                self._live.update(self._render(), refresh=True)
-            else:
-                self._show_lines()
+            self._look()
 
-    def _finished_attempts(self) -> dict[str, str]:
-        return {run_id: commit.attempt for run_id, commit in self._ledger.commits().items() if run_id in self._due}
+    def _look(self) -> None:
+        now = self._snapshot()
+        self._tell(now.finished)
+        if self._console.is_terminal:
+            metric, width = self._plan.protocol["select_by"], self._console.width
+            self._live.update(live_table(now, self._titles, metric=metric, width=width), refresh=True)
+        elif time.monotonic() - self._summed_up >= _SUMMARY_SECONDS:
+            self._summed_up = time.monotonic()
+            self._print(now.summary())
+
+    def _snapshot(self) -> Snapshot:
+        finished, now = self._finished(), time.monotonic()
+        running = self._running(finished)
+        for live in running:
+            self._began.setdefault(live["run_id"], now)
+        seconds = now - min(self._began.values(), default=now)
+        return Snapshot(self._work, finished, running, seconds, self._stop.requested)
+
+    def _running(self, finished: Mapping[str, str]) -> list[Record]:
+        """The newest attempt of each due run that this launch started and that has not ended."""
+        live = {live["run_id"]: live for live in self._ledger.live() if _attempt(live) not in self._left_behind}
+        return [live[run_id] for run_id in self._work if run_id in live and run_id not in finished]
 
     def _finished(self) -> dict[str, str]:
         """Due runs that were committed since the launch began, with their status."""
         commits = self._ledger.commits()
         return {
             run_id: commits[run_id].status
-            for run_id in self._due
-            if run_id in commits and self._initial.get(run_id) != commits[run_id].attempt
+            for run_id in self._work
+            if run_id in commits and self._before.get(run_id) != commits[run_id].attempt
         }
 
-    def _show_lines(self) -> None:
-        for run_id, status in self._finished().items():
-            if run_id in self._seen:
-                continue
-            self._seen.add(run_id)
-            line = f"[{len(self._seen)}/{len(self._due)}] {run_id} {self._describe(run_id)}: {status}"
-            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+    def _tell(self, finished: Mapping[str, str]) -> None:
+        """A line for each run that has just finished; on a terminal for those that failed."""
+        for run_id in (run_id for run_id in finished if run_id not in self._told):
+            self._told.add(run_id)
+            failed = finished[run_id] == "failed"
+            if failed or not self._console.is_terminal:
+                self._print(self._line(run_id, finished[run_id]), style="red" if failed else None)
 
-    def _describe(self, run_id: str) -> str:
-        return self._plan.describe(run_id)
+    def _line(self, run_id: str, status: str) -> str:
+        took = f" ({format_seconds(time.monotonic() - self._began[run_id])})" if run_id in self._began else ""
+        reason = f": {failure_reason(self._ledger, run_id)}" if status == "failed" else took
+        total = str(len(self._work))
+        return f"[{len(self._told):{len(total)}}/{total}] {run_id[:8]} {self._titles[run_id]}: {status}{reason}"
 
-    def _render(self) -> Group:
-        finished = self._finished()
-        failed = sum(status == "failed" for status in finished.values())
-        running = [
-            live for live in self._ledger.live() if live.get("run_id") in self._due and live["run_id"] not in finished
-        ]
-        waiting = len(self._due) - len(finished) - len(running)
-        head = Table.grid(padding=(0, 1))
-        head.add_row(
-            Text(self._plan.study, style="bold"),
-            ProgressBar(total=len(self._due), completed=len(finished), width=30),
-            Text(
-                f"{len(finished)}/{len(self._due)} done, {len(running)} running, {max(0, waiting)} waiting"
-                + (f", {failed} failed" if failed else "")
-                + f", {self._eta(len(finished), running)}"
-            ),
-        )
-        return Group(head, self._running_table(running))
-
-    def _eta(self, finished: int, running: Sequence[dict[str, Any]]) -> str:
-        if self._stop.requested:
-            return "stopping"
-        partial = sum(live["epoch"] / live["epochs"] for live in running if live.get("epochs"))
-        work = finished + partial
-        if work <= 0:
-            return "estimating the time left"
-        left = (time.monotonic() - self._started) / work * (len(self._due) - work)
-        return f"about {format_seconds(left)} left"
-
-    def _running_table(self, running: Sequence[dict[str, Any]]) -> Table:
-        table = Table(box=None, padding=(0, 1), show_header=False)
-        for live in running[:_SHOWN_RUNS]:
-            epochs = f"epoch {live['epoch']}/{live['epochs']}" if live.get("epochs") else "starting"
-            table.add_row(live["run_id"], self._describe(live["run_id"]), epochs)
-        return table
+    def _print(self, line: str, *, style: str | None = None) -> None:
+        self._console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
-def format_seconds(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+def _epochs(planned: PlannedRun) -> float:
+    return planned.base.training.epochs if planned.base.strategy.trains else _UNTRAINED_EPOCHS
+
+
+def _attempt(live: Record) -> tuple[str, str]:
+    return live["run_id"], live["attempt"]

@@ -1,9 +1,12 @@
-"""Hands the plan's due runs to Ray Tune, one explicit configuration after the other."""
+"""Ray Tune's extension points, as a plan needs them: what to try next, when to stop, in which order."""
 
 from collections.abc import Callable
 from typing import Any
 
 from ray.tune import Stopper
+from ray.tune.experiment import Trial
+from ray.tune.progress_reporter import TrialProgressCallback
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from study.launch.signals import StopRequest
@@ -25,7 +28,9 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         return self._configurations[self._next - 1]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing to learn: results stand in the ledger."""
+        """Results stand in the ledger; a trial that Tune gave up after all retries would not be the last one."""
+        if error:
+            self._stop.request()
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger knows what is due."""
@@ -34,19 +39,43 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         """Nothing to restore."""
 
 
-class StopOnRequest(Stopper):  # type: ignore[misc]
-    """Ends the experiment when a signal asked for it; raises what `check` raises (a lost lease, say)."""
+class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served, until somebody asks to end: then trials stop where they report next, and none starts.
+
+    Tune's own way to stop an experiment kills every worker that needs more than ten seconds to end its step.
+    """
+
+    def __init__(self, stop: StopRequest) -> None:
+        super().__init__()
+        self._stop = stop
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        return str(TrialScheduler.STOP if self._stop.requested else TrialScheduler.CONTINUE)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        if not self._stop.requested:
+            return super().choose_trial_to_run(tune_controller)
+        for trial in tune_controller.get_trials():
+            if trial.status == Trial.PENDING:
+                tune_controller.stop_trial(trial)
+        return None
+
+
+class Watch(Stopper):  # type: ignore[misc]
+    """Ends the launch for errors that a trial reports; raises what `check` raises (a lost lease, say)."""
 
     def __init__(self, stop: StopRequest, *, check: Callable[[], None]) -> None:
         self._stop = stop
         self._check = check
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        if error := result.get("error"):
+            self._stop.fail(error)
         return False
 
     def stop_all(self) -> bool:
         self._check()
-        return self._stop.requested
+        return self._stop.overdue
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune pickles its settings to a file that is never read; a lease and its thread cannot go there."""
@@ -59,3 +88,13 @@ class _NeverStop(Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         return False
+
+
+class Silence(TrialProgressCallback):  # type: ignore[misc]
+    """Takes the place of Tune's own lines, some of which `verbose=0` lets through."""
+
+    def log_result(self, trial: Trial, result: dict[str, Any], error: bool = False) -> None:
+        """Nothing."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Nothing."""

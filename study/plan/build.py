@@ -16,10 +16,16 @@ from study.plan.plan import Cell, Plan, PlannedRun
 from study.plan.untrained import Made, untrained_cells
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
+from trainables.datasets.source import Progress
 
 
 def build_plan(
-    spec: Spec, *, cache: Path | None = None, resolve_data: bool = True, resolver: Resolver | None = None
+    spec: Spec,
+    *,
+    cache: Path | None = None,
+    resolve_data: bool = True,
+    resolver: Resolver | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
     """Expands a spec to cells and runs, and checks every value of every cell.
 
@@ -28,6 +34,7 @@ def build_plan(
         cache: folder of decoded images and content hashes; the user's cache where empty.
         resolve_data: look datasets and weights up on disk; without, ids are not those of the runs.
         resolver: what looks them up instead of the files' own resolver.
+        progress: told how far hashing is, where data is new or has changed.
 
     Raises:
         SpecError: all values that cannot be, and all data that is not there.
@@ -36,7 +43,7 @@ def build_plan(
     grid = GridBuilder(spec).build()
     check_coverage(spec, grid, problems)
     if resolver is None:
-        resolver = FileResolver(spec.path.parent, cache) if resolve_data else NoFiles()
+        resolver = FileResolver(spec.path.parent, cache, progress) if resolve_data else NoFiles()
     configs = Configs(spec.replication, resolver, problems)
     made = list(_made(spec, grid, configs, problems))
     _check_claims(spec, made, problems)

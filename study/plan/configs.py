@@ -16,6 +16,7 @@ from study.spec.spec import Replication
 from trainables.backbones.config import BackboneConfig
 from trainables.config import RunConfig
 from trainables.datasets.config import DatasetConfig
+from trainables.datasets.source import Progress
 from trainables.errors import DataError
 
 
@@ -30,16 +31,17 @@ class Resolver(Protocol):
 class FileResolver:
     """Looks beside the spec, in $DML_STUDY_DATA, and in ./data."""
 
-    def __init__(self, spec_folder: Path, cache: Path | None) -> None:
+    def __init__(self, spec_folder: Path, cache: Path | None, progress: Progress | None = None) -> None:
         from trainables.datasets import catalog
 
         self.search = catalog.data_folders(spec_folder)
         self.cache = cache or catalog.cache_folder()
+        self.progress = progress
 
     def dataset(self, config: DatasetConfig) -> DatasetConfig:
         from trainables.datasets import catalog
 
-        return catalog.resolve(config, search=self.search, cache=self.cache)
+        return catalog.resolve(config, search=self.search, cache=self.cache, progress=self.progress)
 
     def backbone(self, config: BackboneConfig) -> BackboneConfig:
         from trainables.backbones import weights

@@ -1,5 +1,6 @@
 """The shipped studies: specs that run as they are, by name."""
 
+import glob
 from pathlib import Path
 
 from trainables.errors import ConfigError
@@ -27,4 +28,6 @@ def find_spec(spec: str) -> Path:
         return known[spec]
     if path.suffix or "/" in spec:
         raise ConfigError(f"{spec}: no such file; `dml-study init {spec}` writes a spec to start from")
-    raise ConfigError(f"{spec}: no such file, and no shipped study has this name; {nearest(spec, list(known))}")
+    beside = sorted(str(file) for file in path.parent.glob(f"{glob.escape(path.name)}.y*ml"))
+    hint = f"did you mean '{beside[0]}'?" if beside else nearest(spec, list(known))
+    raise ConfigError(f"{spec}: no such file, and no shipped study has this name; {hint}")

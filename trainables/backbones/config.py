@@ -1,10 +1,10 @@
 """Configuration of the backbones. A new backbone: one class here, one builder that `implementation` names, one line."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from trainables.parts import Part, hidden, registered
+from trainables.parts import Part, at_defaults, hidden, registered
 
 
 class BackboneConfig(Part):
@@ -20,6 +20,9 @@ class BackboneConfig(Part):
     """File with a state dict; none starts from random weights."""
     weights_revision: str = ""
     """Hash of the weights file; filled in when a study is planned."""
+
+    def simplified(self) -> Self:
+        return self if self.trainable else at_defaults(self, "batch_norm")
 
 
 class Conv4(BackboneConfig):

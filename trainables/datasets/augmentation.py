@@ -27,7 +27,7 @@ def augment(images: Tensor, config: Augmentation, generator: torch.Generator) ->
         [B, C, H, W], on the images' device.
     """
     count, _, height, width = images.shape
-    if config.crop_scale != (1.0, 1.0):
+    if config.crops:
         images = crop_and_resize(images, crop_boxes(count, height, width, config=config, generator=generator))
     if config.flip:
         mirrored = torch.rand(count, generator=generator) < 0.5

@@ -128,7 +128,7 @@ def write_images(
         stream.flush()
         os.fsync(stream.fileno())
     if failures:
-        raise DataError(_unreadable(failures, count))
+        raise DataError(f"{description}: {_unreadable(failures, count)}")
     _write_metadata(folder, index, {**record, "bytes": size, "sha256": output.digest.hexdigest()})
 
 

@@ -1,6 +1,7 @@
 """From the bytes of an image file to uint8 pixels of one size and one number of channels."""
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -51,7 +52,8 @@ def decode(
             image.draft("L" if channels == 1 else "RGB", (2 * size, 2 * size))
             pixels = np.asarray(_resized(_converted(image, "L" if channels == 1 else "RGB"), size, resize))
     except _FAILURES as error:
-        raise UnreadableImageError(f"'{name}' ({type(error).__name__}: {error})") from error
+        reason = re.sub(r"<_io\.BytesIO object at \w+>", "it", str(error))  # what Pillow calls the bytes
+        raise UnreadableImageError(f"'{name}' ({type(error).__name__}: {reason})") from error
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,7 @@ class ProxyLoss(nn.Module):
         """
         super().__init__()
         self.config = config
-        self._function: Callable[..., Tensor] = load_implementation(config)
+        self._function: Callable[..., Tensor] = partial(load_implementation(config), **config.arguments())
         self.register_parameter("proxies", _initial_parameter(config, num_classes, embedding_dim, seed))
 
     @property
@@ -45,8 +46,8 @@ class ProxyLoss(nn.Module):
         """The loss, a scalar, on the given (enlarged) classes or, without any, on the learned ones."""
         classes = self.classes if classes is None else classes
         if classes is None:
-            return self._function(embeddings, labels, **self.config.arguments())
-        return self._function(embeddings, labels, classes.weights, **self.config.arguments())
+            return self._function(embeddings, labels)
+        return self._function(embeddings, labels, classes.weights)
 
 
 def initial_proxies(rows: int, embedding_dim: int, init: ProxyInit, *, seed: int) -> Tensor:

@@ -59,7 +59,10 @@ class Plain:
         }
 
     def _start_refit(self) -> None:
+        """From scratch; of the phase before, only the selected epoch and its validation metrics are still needed."""
         self.phase = "refit"
+        self.selected = {**self.selected, "weights": {}}
+        self.best_test = {}
         self.fit = Fit(self.run, self.all_classes, epochs=self.selected["epoch"])
 
     def _evaluation_due(self) -> bool:
@@ -123,16 +126,16 @@ class Plain:
     def state_dict(self) -> dict[str, Any]:
         return {
             "phase": self.phase,
-            "fit_epochs": self.fit.epochs,
             "fit": self.fit.state_dict(),
             "selected": self.selected,
             "best_test": self.best_test,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.selected, self.best_test = state["selected"], state["best_test"]
+        self.selected = state["selected"]
         if state["phase"] == "refit":
             self._start_refit()
+        self.best_test = state["best_test"]
         self.fit.load_state_dict(state["fit"])
 
 

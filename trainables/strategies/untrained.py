@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import RunConfig
+from trainables.model import autocast
 from trainables.strategies.base import EpochRow, Outcome
 from trainables.strategies.plain import test_class_names
 from trainables.training.data import RunData
@@ -51,7 +52,8 @@ class Untrained:
         channels = self.data.images.images.shape[1]
         backbone = build_backbone(self.run.backbone, channels=channels, seed=self.run.seed).to(self.data.device).eval()
         chunks = [positions[start : start + _CHUNK] for start in range(0, len(positions), _CHUNK)]
-        return torch.cat([backbone(self.data.batch(chunk)) for chunk in chunks]).float()
+        with autocast(self.run):
+            return torch.cat([backbone(self.data.batch(chunk)) for chunk in chunks])
 
     def state_dict(self) -> dict[str, Any]:
         return {"finished": self.finished}

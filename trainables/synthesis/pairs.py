@@ -62,13 +62,16 @@ def choose_pairs(
     """
     if not 0 <= ratio < math.inf:
         raise ValueError(f"ratio is the number of synthetic per real rows and must be at least 0, not {ratio}")
-    labels, batch = labels.long(), labels.shape[0]
+    device, batch = labels.device, labels.shape[0]
+    looks = same_class != "keep" or synthetic_classes != "pair"
+    labels = labels.to("cpu" if looks else device, torch.int64)
     rows, added = (
         official_counts(ratio, batch, classes) if count == "official" else (synthetic_count(ratio, batch),) * 2
     )
     first, second = _paired_samples(labels, added, same_class)
     target, first_class, second_class = _named_classes(labels, classes, first, second, synthetic_classes)
-    return Pairs(first[:rows], second[:rows], target[:rows], first_class, second_class)
+    chosen = first[:rows], second[:rows], target[:rows], first_class, second_class
+    return Pairs(*(indices.to(device) for indices in chosen))
 
 
 def synthetic_count(ratio: float, batch: int) -> int:
@@ -128,9 +131,8 @@ def _paired_samples(labels: Tensor, count: int, same_class: SameClass) -> tuple[
     first = index % batch
     second = (first - index // batch - 1) % batch
     if same_class == "repair":
-        values = labels.cpu().numpy()
-        rounds = [re_paired(values, round_) for round_ in second.view(-1, batch).cpu().numpy()]
-        second = torch.from_numpy(np.asarray(rounds, dtype=np.int64).reshape(-1)).to(labels.device)
+        rounds = [re_paired(labels.numpy(), round_) for round_ in second.view(-1, batch).numpy()]
+        second = torch.from_numpy(np.asarray(rounds, dtype=np.int64).reshape(-1))
     if same_class != "keep":
         different = labels[first] != labels[second]
         first, second = first[different], second[different]

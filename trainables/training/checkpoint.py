@@ -27,4 +27,6 @@ def from_bytes(payload: bytes) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise ValueError(f"not a checkpoint: {error}") from error
     if not isinstance(content, dict) or content.get("version") != _VERSION:
         raise ValueError("a checkpoint of another version")
+    if not {"state", "epochs"} <= content.keys():
+        raise ValueError(f"a checkpoint with {sorted(content)} alone")
     return content["state"], content["epochs"]

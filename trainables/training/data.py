@@ -11,7 +11,6 @@ from torch import Tensor
 from trainables.config import RunConfig
 from trainables.datasets.images import ImageSet
 from trainables.datasets.splits import Split, split_classes
-from trainables.parts import identity
 
 _RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that the images of a dataset may take to live there."""
@@ -40,7 +39,7 @@ class RunData:
     def batch(self, positions: np.ndarray) -> Tensor:
         """float32 inputs at `positions` on the run's device; images are scaled to 0..1."""
         index = torch.from_numpy(np.ascontiguousarray(positions)).to(self.inputs.device)
-        chosen = self.inputs[index].to(self.device, non_blocking=True)
+        chosen = self.inputs.index_select(0, index).to(self.device, non_blocking=True)
         return chosen if self.cached_features else chosen.float().div_(255)
 
 
@@ -72,30 +71,31 @@ def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.devi
         from trainables.backbones.features import cached_features
 
         array = cached_features(run, images, cache=cache)
-    content = (images.key, None if run.backbone.trainable else (identity(run.backbone), run.seed, run.precision))
-    return _resident((str(content), str(device)), array)
+    return _resident(array, device)
 
 
 _opened: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
 """The arrays that the last runs of this process used, most recent last: an actor trains many runs on one dataset."""
 
 
-def _resident(key: tuple[str, str], array: np.ndarray) -> Tensor:
+def _resident(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor; one of a cache file, which is named by its content, is opened once."""
+    if not isinstance(array, np.memmap) or array.filename is None:
+        return _placed(torch.from_numpy(array), device)
+    key = (str(array.filename), str(device))
     if key not in _opened:
-        _opened[key] = _to_tensor(array, device=key[1])
+        # Copy-on-write mapping: torch asks for a writable array, though nothing ever writes to it.
+        mapped = np.memmap(array.filename, dtype=array.dtype, mode="c", offset=array.offset, shape=array.shape)
+        _opened[key] = _placed(torch.from_numpy(mapped), device)
     _opened.move_to_end(key)
     while len(_opened) > _KEPT_OPEN:
         _opened.popitem(last=False)
     return _opened[key]
 
 
-def _to_tensor(array: np.ndarray, *, device: str) -> Tensor:
-    """The array as a tensor, without a copy on a CPU; on a GPU it moves there where it fits."""
-    if isinstance(array, np.memmap) and array.filename is not None:
-        # Copy-on-write mapping: torch asks for a writable array, though nothing ever writes to it.
-        array = np.memmap(array.filename, dtype=array.dtype, mode="c", offset=array.offset, shape=array.shape)
-    tensor = torch.from_numpy(array)
-    if device.startswith("cuda"):
+def _placed(tensor: Tensor, device: torch.device) -> Tensor:
+    """Without a copy on a CPU; on a GPU it moves there where it fits."""
+    if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info()
         if tensor.nbytes < free * _RESIDENT_SHARE:
             return tensor.to(device)

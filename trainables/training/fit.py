@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.config import RunConfig
 from trainables.errors import TrainingError
 from trainables.losses.module import ProxyLoss
-from trainables.model import EmbeddingModel, build_model
+from trainables.model import EmbeddingModel, autocast, build_model
 from trainables.parts import load_implementation
 from trainables.randomness import isolated_rng
 from trainables.step import Step
@@ -22,7 +22,6 @@ from trainables.training.optimizer import build_optimizer, rates, scale_rates
 from trainables.training.schedules import warmup
 
 _EMBED_CHUNK = 256
-_AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class Fit:
     """
 
     def __init__(self, run: RunConfig, data: RunData, *, epochs: int) -> None:
+        """Args: epochs: to train; fewer than the run's own end early on the same schedule."""
         self.run, self.data, self.epochs = run, data, epochs
         self.epoch = 0
         self.model = self._build_model()
@@ -82,7 +82,7 @@ class Fit:
         total = torch.zeros((), device=self.data.device, dtype=torch.float64)
         with isolated_rng(self.run.seed, "library", self.epoch):
             for index, batch in enumerate(batches):
-                self._set_rates(index, len(batches))
+                self._set_rates((index + 1) / len(batches))
                 total += self._step(batch, Step(self.run.seed, self.epoch, index))
         mean_loss = total.item() / len(batches)
         if not math.isfinite(mean_loss):
@@ -112,12 +112,10 @@ class Fit:
             raise TrainingError(f"the training classes have {len(labels)} images, too few for one batch")
         return batches
 
-    def _set_rates(self, index: int, steps: int) -> None:
-        schedule = load_implementation(self.run.schedule)
-        factor = schedule(self.run.schedule, epoch=self.epoch, epochs=self.epochs)
-        rise = warmup(
-            epoch=self.epoch, step_share=(index + 1) / steps, warmup_epochs=self.run.training.lr_warmup_epochs
-        )
+    def _set_rates(self, step_share: float) -> None:
+        training = self.run.training
+        factor = load_implementation(self.run.schedule)(self.run.schedule, epoch=self.epoch, epochs=training.epochs)
+        rise = warmup(epoch=self.epoch, step_share=step_share, warmup_epochs=training.lr_warmup_epochs)
         scale_rates(self.optimizer, factor * rise)
 
     def _freeze_backbone(self, frozen: bool) -> None:
@@ -132,9 +130,9 @@ class Fit:
         """One optimisation step on the training positions `batch`; returns the detached loss."""
         inputs = self._inputs(batch, step)
         labels = torch.from_numpy(self.data.split.train_labels[batch]).to(self.data.device)
-        with self._autocast():
+        with autocast(self.run):
             embeddings = self.model(inputs)
-        embeddings, labels, classes = self.synthesis.enlarge(embeddings.float(), labels, self.loss.classes, step)
+        embeddings, labels, classes = self.synthesis.enlarge(embeddings, labels, self.loss.classes, step)
         loss: Tensor = self.loss(embeddings, labels, classes)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -156,10 +154,6 @@ class Fit:
             return images.contiguous(memory_format=torch.channels_last)
         return images
 
-    def _autocast(self) -> torch.autocast:
-        dtype = _AUTOCAST.get(self.run.precision)
-        return torch.autocast(self.data.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
-
     def _clip(self) -> None:
         training = self.run.training
         if training.clip_norm is None and training.clip_value is None:
@@ -180,9 +174,8 @@ class Fit:
     def _embedded_chunks(self, positions: np.ndarray) -> Iterator[Tensor]:
         for start in range(0, len(positions), _EMBED_CHUNK):
             inputs = self.data.batch(positions[start : start + _EMBED_CHUNK])
-            with self._autocast():
-                embeddings: Tensor = self.model(inputs if self.data.cached_features else self._formatted(inputs))
-            yield embeddings.float()
+            with autocast(self.run):
+                yield self.model(inputs if self.data.cached_features else self._formatted(inputs))
 
     def weights(self) -> dict[str, Any]:
         """A copy on the CPU of the trained weights, network and proxies."""

@@ -5,27 +5,26 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from trainables.parts import Part, load_implementation
+from trainables.parts import load_implementation
+from trainables.training.config import OptimizerConfig
 
 
 def build_optimizer(
-    config: Part, *, backbone: Iterable[nn.Parameter], head: Iterable[nn.Parameter], proxies: Iterable[nn.Parameter]
+    config: OptimizerConfig,
+    *,
+    backbone: Iterable[nn.Parameter],
+    head: Iterable[nn.Parameter],
+    proxies: Iterable[nn.Parameter],
 ) -> torch.optim.Optimizer:
     """A torch optimiser whose groups carry their `name` and undecayed rate `base_lr`; empty groups are left out."""
-    settings = config.model_dump(exclude={"name", "lr", "proxy_lr_multiplier", "head_lr_multiplier"})
-    lr = float(getattr(config, "lr"))  # noqa: B009 - every optimiser has one, their common base does not say so
-    multipliers = {
-        "backbone": 1.0,
-        "head": float(getattr(config, "head_lr_multiplier", 1.0)),
-        "proxies": float(getattr(config, "proxy_lr_multiplier", 1.0)),
-    }
+    multipliers = {"backbone": 1.0, "head": config.head_lr_multiplier, "proxies": config.proxy_lr_multiplier}
     groups = []
     for name, parameters in (("backbone", backbone), ("head", head), ("proxies", proxies)):
         listed = [parameter for parameter in parameters if parameter.requires_grad]
         if listed:
-            rate = lr * multipliers[name]
+            rate = config.lr * multipliers[name]
             groups.append({"params": listed, "name": name, "lr": rate, "base_lr": rate})
-    optimizer: torch.optim.Optimizer = load_implementation(config)(groups, lr=lr, **settings)
+    optimizer: torch.optim.Optimizer = load_implementation(config)(groups, lr=config.lr, **config.arguments())
     return optimizer
 
 

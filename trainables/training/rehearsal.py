@@ -7,6 +7,7 @@ import numpy as np
 
 from trainables.config import RunConfig
 from trainables.parts import load_implementation
+from trainables.training.build import set_numerics
 from trainables.training.data import RunData, load_run_data
 
 _EVALUATION_CLASSES = 8
@@ -18,9 +19,7 @@ def rehearse(run: RunConfig, *, cache: Path) -> dict[str, float]:
     Raises:
         Exception: whatever the run itself would raise.
     """
-    import torch
-
-    torch.set_num_threads(run.training.threads)
+    set_numerics(run)
     training = run.training.model_copy(update={"epochs": 1, "warmup_epochs": 0})
     brief = run.model_copy(update={"training": training})
     data = _handful(load_run_data(run, cache=cache), run)

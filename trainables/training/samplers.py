@@ -23,12 +23,12 @@ def shuffled(config: Shuffled, labels: np.ndarray, *, batch_size: int, seed: int
 def balanced(config: Balanced, labels: np.ndarray, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
     """floor(N / batch_size) batches of batch_size / images_per_class classes with as many distinct images each.
 
-    Classes that are smaller than `images_per_class` give some of their images twice.
+    Classes that are smaller than `images_per_class` give all their images, and go around again.
 
     Raises:
         ConfigError: the batch size is no multiple of `images_per_class`, or there are too few classes.
     """
-    classes = np.unique(labels)
+    classes, counts = np.unique(labels, return_counts=True)
     classes_per_batch, rest = divmod(batch_size, config.images_per_class)
     if rest or classes_per_batch > len(classes):
         raise ConfigError(
@@ -36,11 +36,14 @@ def balanced(config: Balanced, labels: np.ndarray, *, batch_size: int, seed: int
             f"classes of {config.images_per_class} images, and the training set has {len(classes)} classes"
         )
     random = numpy_generator(seed, "sampler", epoch)
-    members = {label: np.flatnonzero(labels == label) for label in classes}
+    by_class = np.split(np.argsort(labels, kind="stable"), np.cumsum(counts)[:-1])
+    members = dict(zip(classes.tolist(), by_class, strict=True))
 
     def draw(label: int) -> np.ndarray:
         pool = members[label]
-        return random.choice(pool, config.images_per_class, replace=len(pool) < config.images_per_class)
+        if len(pool) < config.images_per_class:
+            return np.resize(random.permutation(pool), config.images_per_class)
+        return random.choice(pool, config.images_per_class, replace=False)
 
     return [
         np.concatenate([draw(label) for label in random.choice(classes, classes_per_batch, replace=False)])

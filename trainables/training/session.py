@@ -9,11 +9,12 @@ from typing import Any
 
 from trainables import provenance
 from trainables.config import RunConfig
-from trainables.errors import LedgerError
+from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
-from trainables.parts import load_implementation
+from trainables.ledger.names import live_key
 from trainables.strategies.base import Outcome, Strategy
 from trainables.training import checkpoint
+from trainables.training.build import build_strategy
 from trainables.training.record import run_row
 
 _LIVE_SECONDS = 2.0
@@ -45,7 +46,12 @@ class Session:
     """
 
     def __init__(self, run: RunConfig, *, ledger: Ledger, options: SessionOptions) -> None:
-        self.run, self.ledger, self.options = run, ledger, options
+        """Raises:
+        ConfigError: the run names data by its place only, and its id says nothing of their content.
+        """
+        _require_revisions(run)
+        self.run = run.simplified()  # what the id leaves out cannot reach the numbers
+        self.ledger, self.options = ledger, options
         self.run_id = run.run_id()
         self.done = False
         self.status = "pending"
@@ -66,6 +72,13 @@ class Session:
         """Starts the attempt where none is, trains one epoch, and commits after the last."""
         if self.done:
             return
+        try:
+            self._guarded_step()
+        except LedgerError:
+            self._withdraw()
+            raise
+
+    def _guarded_step(self) -> None:
         try:
             self.unguarded_step()
         except LedgerError:
@@ -112,8 +125,16 @@ class Session:
         return True
 
     def _deaths(self) -> int:
-        prefix = f"{self.options.generation or 0:04d}_"
-        return sum(attempt.startswith(prefix) for attempt in self.ledger.attempts(self.run_id))
+        """Attempts under this driver that neither ended nor withdrew."""
+        return len(self.ledger.list(f"live/{self.run_id}.{self.options.generation or 0:04d}_"))
+
+    def _withdraw(self) -> None:
+        """Takes the claim back, so that a full disk does not count as a death of the worker."""
+        if self.attempt:
+            try:
+                self.ledger.delete(live_key(self.run_id, self.attempt))
+            except LedgerError:
+                self._log("the claim could not be withdrawn")  # the error that led here is raised
 
     def _strategy_or_build(self) -> Strategy:
         if self._strategy is None:
@@ -145,11 +166,14 @@ class Session:
             self._save()
         if now - self._shown_at >= _LIVE_SECONDS:
             self._shown_at = now
-            self.ledger.update_live(
-                self.run_id,
-                self.attempt,
-                {"epoch": strategy.epochs_done, "epochs": strategy.epochs_planned, "updated_at": time.time()},
-            )
+            self.ledger.update_live(self.run_id, self.attempt, self._progress(strategy))
+
+    def _progress(self, strategy: Strategy) -> dict[str, Any]:
+        """Epochs, and the newest value of the metric that selects among them."""
+        key = f"val_{self.run.protocol.select_by}"
+        measured = [row[key] for row in self.epoch_rows if row.get(key) is not None]
+        newest = {key: measured[-1]} if measured else {}
+        return {"epoch": strategy.epochs_done, "epochs": strategy.epochs_planned, **newest}
 
     def _save(self) -> None:
         assert self._strategy is not None
@@ -209,19 +233,13 @@ class Session:
         self.ledger.put(f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode())
 
 
-def build_strategy(run: RunConfig, *, cache: Path) -> Strategy:
-    """The strategy of a run, with its data opened and its threads and determinism set."""
-    import torch
-
-    from trainables.training.data import load_run_data
-
-    torch.set_num_threads(run.training.threads)
-    if run.device == "cuda":
-        torch.use_deterministic_algorithms(run.training.deterministic)
-    data = load_run_data(run, cache=cache)
-    all_classes = load_run_data(run, cache=cache, everything=True) if run.protocol.refit else data
-    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes)
-    return strategy
+def _require_revisions(run: RunConfig) -> None:
+    for key, named, revision in (
+        ("dataset", True, run.dataset.revision),
+        ("backbone.weights", run.backbone.weights is not None, run.backbone.weights_revision),
+    ):
+        if named and not revision:
+            raise ConfigError(f"{key} of this run has no revision: take the run from a plan, or `resolve` it first")
 
 
 def _epoch_line(row: dict[str, Any]) -> str:

@@ -1,0 +1,113 @@
+"""Results folders and single runs, as a user names them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study.cli.common import open_plan, results_folder
+from study.spec import load_spec
+from study.studies import find_spec
+from study.wording import relative, spec_argument
+from trainables.errors import ConfigError, DmlStudyError
+from trainables.ledger import Ledger
+
+if TYPE_CHECKING:
+    from trainables.config import RunConfig
+
+
+class NotFoundError(DmlStudyError):
+    """A study, run or results folder that does not exist."""
+
+
+def open_ledger(target: str, results: Path | None) -> Ledger:
+    """The ledger of a results folder, or of the study that a spec names.
+
+    Raises:
+        NotFoundError: neither has results.
+    """
+    folder = results or _results_of(target)
+    if not folder.is_dir():
+        raise NotFoundError(f"no results in {folder}; `dml-study run {spec_argument(target)}` makes them")
+    return Ledger.open(folder.resolve())
+
+
+def _results_of(target: str) -> Path:
+    """A folder, the name of a study under `results/`, or the study of a spec."""
+    for folder in (Path(target), Path("results") / target):
+        if (folder / "schema.json").is_file():
+            return folder
+    try:
+        path = find_spec(target)
+    except ConfigError as error:
+        if Path(target).is_dir():
+            return Path(target)
+        there = ", ".join(folder.name for folder in studies()) or "none"
+        text = f"{target}: no results folder, no study in results/ (there: {there}), and no spec"
+        raise NotFoundError(text) from error
+    return relative(results_folder(None, load_spec(path).study))
+
+
+def studies() -> list[Path]:
+    """Results folders of all studies under `results/`."""
+    return sorted(file.parent for file in Path("results").resolve().glob("*/schema.json"))
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run that a user named by the first digits of its id."""
+
+    run_id: str
+    ledger: Ledger
+
+
+def find_run(prefix: str, results: Path | None) -> FoundRun:
+    """Looks for a run in one results folder, or in all under `results/`: committed, under way or planned.
+
+    Raises:
+        NotFoundError: no run, or several, begin with these digits.
+    """
+    ledgers = [Ledger.open(folder) for folder in ([results] if results else studies())]
+    found = [
+        FoundRun(run_id, ledger) for ledger in ledgers for run_id in sorted(_known(ledger)) if run_id.startswith(prefix)
+    ]
+    if not found:
+        places = ", ".join(str(relative(Path(ledger.location))) for ledger in ledgers)
+        places = places or "results/ (there is no study yet)"
+        raise NotFoundError(
+            f"no run begins with '{prefix}' in {places}; `dml-study plan` shows the ids of a spec's runs"
+        )
+    if len({run.run_id for run in found}) > 1:
+        ids = sorted({run.run_id for run in found})
+        shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
+        raise NotFoundError(f"several runs begin with '{prefix}': {shown}; give more digits")
+    return found[0]
+
+
+def _known(ledger: Ledger) -> set[str]:
+    planned = (
+        {replicate["run_id"] for cell in ledger.read_plan().get("cells", []) for replicate in cell["replicates"]}
+        if ledger.exists("plan.json")
+        else set()
+    )
+    return planned | set(ledger.commits())
+
+
+def run_config(found: FoundRun) -> "RunConfig":
+    """The configuration of a run: from its rows, or from the plan of its study's spec where it has none yet.
+
+    Raises:
+        NotFoundError: the run left the spec and has no rows.
+    """
+    from trainables.config import RunConfig
+
+    if found.run_id in found.ledger.commits():
+        rows = found.ledger.read("runs", columns=["run_id", "config"]).to_pylist()
+        return RunConfig.model_validate_json(next(row["config"] for row in rows if row["run_id"] == found.run_id))
+    spec = found.ledger.read_plan()["spec"]
+    plan, _ = open_plan(spec)
+    if found.run_id not in plan.runs:
+        raise NotFoundError(
+            f"run {found.run_id} has no rows yet, and {spec} as it stands does not plan it: it was changed since, "
+            "or planned with --set"
+        )
+    return plan.runs[found.run_id].config

@@ -1,0 +1,91 @@
+"""What a launch looks like at one moment: how much is done, what is running, how long the rest takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Group, RenderableType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from analysis.metrics import describe
+from study.wording import format_seconds
+
+_SHOWN_RUNS = 12
+_BAR = 20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One look at the ledger.
+
+    Attributes:
+        work: due run -> epochs that it trains.
+        finished: due run -> final status.
+        running: what runs under way said last.
+        seconds: since the first run began.
+        stopping: whether the launch was asked to end.
+    """
+
+    work: Mapping[str, float]
+    finished: Mapping[str, str]
+    running: Sequence[Mapping[str, Any]]
+    seconds: float
+    stopping: bool
+
+    def summary(self) -> str:
+        """Counts and the time left, in one line."""
+        failed = sum(status == "failed" for status in self.finished.values())
+        parts = [f"{len(self.finished)}/{len(self.work)} done", f"{len(self.running)} running"]
+        parts += [f"{failed} failed"] if failed else []
+        return ", ".join([*parts, "stopping" if self.stopping else self._time_left()])
+
+    def _time_left(self) -> str:
+        """By epochs: runs of several lengths, and evaluations without training, are not the same work."""
+        total = sum(self.work.values())
+        done = sum(self.work[run_id] for run_id in self.finished)
+        done += sum(self.work[live["run_id"]] * _share(live) for live in self.running)
+        if done < max(2.0, 0.02 * total):
+            return "estimating the time left" if self.running or self.finished else "starting"
+        return f"about {format_seconds(self.seconds / done * (total - done))} left"
+
+
+def live_table(now: Snapshot, titles: Mapping[str, str], *, metric: str, width: int) -> RenderableType:
+    """A bar, and a row per running run; only the runs' titles give way where the terminal is narrow.
+
+    Args:
+        now: what to show.
+        titles: of runs, by id.
+        metric: the validation metric that selects epochs.
+        width: of the terminal.
+    """
+    head = Table.grid(padding=(0, 1))
+    head.add_row(ProgressBar(total=len(now.work), completed=len(now.finished), width=_BAR), Text(now.summary()))
+    return Group(head, _rows(now.running[:_SHOWN_RUNS], len(now.running), titles, f"val_{metric}", width))
+
+
+def _rows(shown: Sequence[Mapping[str, Any]], running: int, titles: Mapping[str, str], key: str, width: int) -> Table:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    if not shown:
+        return table
+    epochs = [f" {live['epoch']}/{live['epochs']}" if live.get("epochs") else " -" for live in shown]
+    values = [f"{100 * live[key]:.2f} %" if key in live else "" for live in shown]
+    label = f"val {describe(key.replace('val_', 'test_', 1)).label}"
+    room = width - len("0123abcd") - max(map(len, [" epoch", *epochs])) - max(map(len, [label, *values])) - 3
+    table.add_row("run", "", " epoch", label, style="dim")
+    for live, epoch, value in zip(shown, epochs, values, strict=True):
+        table.add_row(live["run_id"][:8], Text(_cut(titles[live["run_id"]], room)), epoch, value)
+    if running > len(shown):
+        table.add_row("", f"... and {running - len(shown)} more")
+    return table
+
+
+def _share(live: Mapping[str, Any]) -> float:
+    """How much of its epochs a run has trained."""
+    return float(min(1.0, live["epoch"] / live["epochs"])) if live.get("epochs") else 0.0
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"

@@ -1,0 +1,76 @@
+"""Runs, specs and times in words: every command and view says them the same way."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.labels import setting_text, value_text
+from study.studies import shipped
+
+if TYPE_CHECKING:
+    from trainables.ledger import Ledger
+
+Cells = Sequence[Mapping[str, Any]]
+"""The cells of a plan's record."""
+
+
+def run_titles(cells: Cells) -> dict[str, str]:
+    """Run id -> "method, ratio 0.5, seed 0" of the first cell that uses it; what all cells share is left out."""
+    varied = _varied(cell["axes"] for cell in cells)
+    folds = len({replicate["fold"] for cell in cells for replicate in cell["replicates"]})
+    titles: dict[str, str] = {}
+    for cell in cells:
+        setting = setting_text({axis: value for axis, value in cell["axes"].items() if axis in varied})
+        for replicate in cell["replicates"]:
+            fold = f"fold {replicate['fold']}" if folds > 1 else ""
+            parts = (cell["method"], setting, f"seed {replicate['seed']}", fold)
+            titles.setdefault(replicate["run_id"], ", ".join(filter(None, parts)))
+    return titles
+
+
+def _varied(axes_of_cells: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Axes with several values."""
+    values: dict[str, set[str]] = {}
+    for axes in axes_of_cells:
+        for axis, value in axes.items():
+            values.setdefault(axis, set()).add(value_text(value))
+    return {axis for axis, texts in values.items() if len(texts) > 1}
+
+
+def epoch_text(live: Mapping[str, Any]) -> str:
+    """ "epoch 3/20, val MAP@R 31.42 %" of what a run under way said last."""
+    from analysis.metrics import describe
+
+    if not live.get("epochs"):
+        return "starting"
+    text = f"epoch {live['epoch']}/{live['epochs']}"
+    for key in (key for key in live if key.startswith("val_")):
+        text += f", val {describe(key.replace('val_', 'test_', 1)).label} {100 * live[key]:.2f} %"
+    return text
+
+
+def failure_reason(ledger: "Ledger", run_id: str) -> str:
+    """Why a run failed: the last line of its newest log, "TrainingError: the training loss became nan"."""
+    names = ledger.list(f"logs/{run_id}.")
+    lines = ledger.get(names[-1]).decode(errors="replace").strip().splitlines() if names else []
+    return re.sub(r"^[\w.]+\.(\w+: )", r"\1", lines[-1].strip()) if lines else "no log"
+
+
+def spec_argument(path: str | Path) -> str:
+    """A spec as one writes it in a shell: the name of a shipped study, else the path."""
+    names = {file: name for name, file in shipped().items()}
+    return shlex.quote(names.get(Path(path), str(path)))
+
+
+def relative(path: Path) -> Path:
+    """A path as seen from the working directory, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def format_seconds(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,91 @@
+"""A rehearsal goes the whole way of a run and takes next to nothing for it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trainables.config import RunConfig
+from trainables.datasets import catalog
+from trainables.errors import ConfigError
+from trainables.strategies.plain import Plain
+from trainables.training.data import RunData
+from trainables.training.rehearsal import rehearse
+
+
+@pytest.fixture
+def larger_run(tiny_run: RunConfig, private_cache: Path) -> RunConfig:
+    """More classes than a batch has images, and many epochs: a rehearsal must not train them."""
+    values = {**tiny_run.dataset.model_dump(exclude={"revision"}), "classes": 120, "images_per_class": 12}
+    training = {**tiny_run.training.model_dump(), "epochs": 500, "warmup_epochs": 400}
+    run = RunConfig.model_validate({**tiny_run.model_dump(), "dataset": values, "training": training})
+    return run.model_copy(update={"dataset": catalog.resolve(run.dataset, search=(), cache=private_cache)})
+
+
+@pytest.fixture
+def positions(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Every image that was asked for."""
+    asked: list[int] = []
+    original = RunData.batch
+
+    def batch(self: RunData, positions: np.ndarray) -> Tensor:
+        asked.extend(positions.tolist())
+        return original(self, positions)
+
+    monkeypatch.setattr(RunData, "batch", batch)
+    return asked
+
+
+def changed(run: RunConfig, **sections: Any) -> RunConfig:
+    return RunConfig.model_validate({**run.model_dump(), **sections})
+
+
+def test_it_trains_one_short_epoch_and_measures_a_few_classes(
+    larger_run: RunConfig, private_cache: Path, positions: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = []
+    original = Plain.epoch
+    monkeypatch.setattr(Plain, "epoch", lambda self: epochs.append(1) or original(self))  # type: ignore[func-returns-value]
+    metrics = rehearse(larger_run, cache=private_cache)
+    assert {"recall_at_1", "r_precision", "map_at_r"} <= set(metrics)
+    assert len(epochs) == 1
+    batch_size, per_class, evaluated = 16, 2, 8 * 4
+    assert len(positions) <= batch_size * per_class + 2 * evaluated
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"protocol": {"refit": True}},
+        {"protocol": {"selection": "last"}},
+        {"protocol": {"test": "every_eval"}},
+        {"backbone": {"name": "conv4", "width": 8, "trainable": False}},
+        {"sampler": "shuffled", "synthesis": "none", "loss": "proxy_anchor"},
+        {"strategy": "untrained"},
+    ],
+)
+def test_every_kind_of_run_can_be_rehearsed(tiny_run: RunConfig, private_cache: Path, sections: dict[str, Any]) -> None:
+    assert 0 <= rehearse(changed(tiny_run, **sections), cache=private_cache)["map_at_r"] <= 1
+
+
+def test_where_test_classes_are_taboo_it_measures_validation_classes(tiny_run: RunConfig, private_cache: Path) -> None:
+    run = changed(tiny_run, protocol={"test": "never"})
+    assert "map_at_r" in rehearse(run, cache=private_cache)
+
+
+def test_it_fails_as_the_run_would(tiny_run: RunConfig, private_cache: Path) -> None:
+    run = changed(tiny_run, sampler={"name": "balanced", "images_per_class": 1})
+    with pytest.raises(ConfigError, match="needs 16 classes of 1 images, and the training set has 9 classes"):
+        rehearse(run, cache=private_cache)
+
+
+def test_it_sets_the_threads_of_the_run(tiny_run: RunConfig, private_cache: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        rehearse(changed(tiny_run, training={**tiny_run.training.model_dump(), "threads": 2}), cache=private_cache)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,29 @@
+"""Everything that a run trains with, put together from its configuration."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from trainables.config import RunConfig
+from trainables.parts import load_implementation
+from trainables.strategies.base import Strategy
+from trainables.training.data import load_run_data
+
+
+def build_strategy(run: RunConfig, *, cache: Path) -> Strategy:
+    """The strategy of a run, with its data opened and its threads and determinism set."""
+    set_numerics(run)
+    data = load_run_data(run, cache=cache)
+    all_classes = load_run_data(run, cache=cache, everything=True) if run.protocol.refit else data
+    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes)
+    return strategy
+
+
+def set_numerics(run: RunConfig) -> None:
+    """Threads and determinism of this process, as the run wants them."""
+    torch.set_num_threads(run.training.threads)
+    if run.device == "cuda":
+        # Read when cuBLAS starts; before 2.10, torch refuses deterministic matrix products without it.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(run.training.deterministic)
