@@ -26,10 +26,12 @@ class _Terminal:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "Iterator[RenderableType]":
         from rich.text import Text
 
-        def fits(part: Table) -> bool:
-            return console.measure(_grid(part), options=options.update(max_width=1000)).maximum <= options.max_width
+        def fits(part: Table, *, stacked: bool = True) -> bool:
+            grid = _grid(part, stacked=stacked)
+            return console.measure(grid, options=options.update(max_width=1000)).maximum <= options.max_width
 
-        yield from map(_grid, _parts(self.table, fits))
+        stacked = not fits(self.table, stacked=False)
+        yield from (_grid(part, stacked=stacked) for part in _parts(self.table, fits))
         for note in self.table.footnotes:
             yield Text(note, style="dim")
 
@@ -55,7 +57,8 @@ def _part(table: Table, group: tuple[int, ...]) -> Table:
     return replace(table, title=f"{table.title}: {name}", columns=columns, rows=rows)
 
 
-def _grid(table: Table) -> "RichTable":
+def _grid(table: Table, *, stacked: bool) -> "RichTable":
+    """`stacked` puts the words of row headings below each other; numbers are never folded."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -63,8 +66,9 @@ def _grid(table: Table) -> "RichTable":
     layout = lay_out(table)
     grid = RichTable(box=box.SIMPLE_HEAD, title=Text(table.title, style="bold"), title_justify="left", pad_edge=False)
     for field in layout.fields:
-        header = Text("\n".join(filter(None, [field.group, field.label])))
-        grid.add_column(header, justify="right" if field.numeric else "left", overflow="fold")
+        label = field.label.replace(" ", "\n") if stacked and not field.numeric else field.label
+        header = Text("\n".join(filter(None, [field.group, label])))
+        grid.add_column(header, justify="right" if field.numeric else "left", overflow="fold", no_wrap=field.numeric)
     for index, row in enumerate(layout.body):
         last = layout.blocks[index] != layout.blocks[min(index + 1, len(layout.body) - 1)]
         grid.add_row(*map(_entry, row), end_section=last)

@@ -26,7 +26,7 @@ def open_ledger(target: str, results: Path | None) -> Ledger:
         NotFoundError: neither has results.
     """
     folder = results or _results_of(target)
-    if not folder.is_dir():
+    if results is None and not folder.is_dir():
         raise NotFoundError(f"no results in {folder}; `dml-study run {spec_argument(target)}` makes them")
     return Ledger.open(folder.resolve())
 

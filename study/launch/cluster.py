@@ -1,6 +1,7 @@
 """Ray, started quietly on this machine or joined at an address, and what it can give a trial."""
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ _PRIVATE = {
     "RAY_AUTH_MODE": "disabled",  # on the loopback interface
     "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # where a signal ended all of Ray, do not wait a minute for it
 }
+_CONNECT_SECONDS = 10.0
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Runs share their data through memory-mapped files, so the object store stays almost empty."""
 
@@ -91,15 +93,21 @@ def _start(folder: Path, *, gpus: bool) -> None:
 def _join(address: str) -> None:
     import ray
 
-    if address.startswith("ray://"):
-        raise ClusterError(
-            f"--address {address}: Ray's client protocol is not supported; start this command on a machine of the "
-            "cluster, with --address auto"
-        )
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as error:
-        raise ClusterError(f"--address {address}: no Ray cluster can be joined there: {error}") from error
+        raise ClusterError(
+            f"--address {address}: no Ray cluster can be joined there: {error}; it should be `auto` on a machine of the "
+            "cluster, or host:port of its head"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Fails at once where nobody listens: Ray itself would try for a quarter of an hour."""
+    host, _, port = address.rpartition(":")
+    if address != "auto":
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
 def cpu_cores() -> int:

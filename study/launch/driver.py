@@ -187,7 +187,8 @@ def _fit(
         ),
     )
     for error in tuner.fit().errors:
-        stop.fail(f"a trial's worker did not start, or died, {_WORKER_STARTS} times: {error}")
+        reason = str(error).strip().splitlines()[-1]
+        stop.fail(f"a trial's worker could not work, or died, more than {_WORKER_STARTS} times: {reason}")
 
 
 def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Iterator[dict[str, Any]]:

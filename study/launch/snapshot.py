@@ -15,6 +15,8 @@ from study.wording import format_seconds
 
 _SHOWN_RUNS = 12
 _BAR = 20
+_ECHO = 2
+"""Terminals echo `^C` behind the last row; it must not begin a new line, which nothing would erase."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def live_table(now: Snapshot, titles: Mapping[str, str], *, metric: str, width: 
         width: of the terminal.
     """
     head = Table.grid(padding=(0, 1))
-    head.add_row(ProgressBar(total=len(now.work), completed=len(now.finished), width=_BAR), Text(now.summary()))
+    bar = ProgressBar(total=len(now.work), completed=len(now.finished), width=_BAR)
+    head.add_row(bar, Text(now.summary(), no_wrap=True, overflow="ellipsis"))
     return Group(head, _rows(now.running[:_SHOWN_RUNS], len(now.running), titles, f"val_{metric}", width))
 
 
@@ -70,11 +73,11 @@ def _rows(shown: Sequence[Mapping[str, Any]], running: int, titles: Mapping[str,
     table = Table.grid(padding=(0, 1, 0, 0))
     if not shown:
         return table
-    epochs = [f" {live['epoch']}/{live['epochs']}" if live.get("epochs") else " -" for live in shown]
+    epochs = [f"{live['epoch']}/{live['epochs']}" if live.get("epochs") else "-" for live in shown]
     values = [f"{100 * live[key]:.2f} %" if key in live else "" for live in shown]
     label = f"val {describe(key.replace('val_', 'test_', 1)).label}"
-    room = width - len("0123abcd") - max(map(len, [" epoch", *epochs])) - max(map(len, [label, *values])) - 3
-    table.add_row("run", "", " epoch", label, style="dim")
+    room = width - _ECHO - len("0123abcd") - max(map(len, ["epoch", *epochs])) - max(map(len, [label, *values])) - 3
+    table.add_row("run", "", "epoch", label, style="dim")
     for live, epoch, value in zip(shown, epochs, values, strict=True):
         table.add_row(live["run_id"][:8], Text(_cut(titles[live["run_id"]], room)), epoch, value)
     if running > len(shown):

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from trainables.backbones.config import BackboneConfig
+from trainables.datasets.storage import storage_errors
 from trainables.errors import DataError
 
 _DIGITS = 16
@@ -98,16 +99,17 @@ def _remembered_revision(path: Path, cache: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):  # absent or damaged: a memory that can be made again
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # absent or damaged: it can be made again
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps(content, indent=1, sort_keys=True))
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -80,8 +80,9 @@ def locate(path: str, search: Sequence[Path]) -> Path:
 
 
 def _nearest(places: Sequence[Path]) -> str:
-    beside = [entry.name for place in places if place.parent.is_dir() for entry in place.parent.iterdir()]
-    near = difflib.get_close_matches(places[0].name, beside, n=1) if places else []
+    beside = [entry for place in places if place.parent.is_dir() for entry in place.parent.iterdir()]
+    possible = [entry.name for entry in beside if entry.is_dir() or entry.suffix.lower() in (".zip", ".csv")]
+    near = difflib.get_close_matches(places[0].name, possible, n=1) if places else []
     return f", did you mean '{near[0]}'?" if near else ""
 
 

@@ -12,7 +12,7 @@ from trainables.errors import DataError
 __all__ = ["cache_folder", "require_space", "storage_errors"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST}
 _REMEDY = "set DML_STUDY_CACHE to a folder on a disk with room"
 
 

@@ -177,7 +177,7 @@ class Protocol(Config):
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     refit: bool = False
-    """After selection, train again from scratch on all training classes for the selected number of epochs."""
+    """After selection, train again from scratch on all training classes: the selected epochs of the same schedule."""
     distance: Literal["cosine", "euclidean"] = "cosine"
     ks: tuple[Annotated[int, Field(ge=1)], ...] = hidden((1, 2, 4, 8))
     """k of recall_at_k; 1 is always among them."""

@@ -152,6 +152,17 @@ def test_missing_weights(refused: Call, write_spec: Call) -> None:
     refused("run", "birds.yaml", words=["birds.yaml:9: settings.backbone", "'nowhere.pth'", "random weights"])
 
 
+def test_a_cache_that_cannot_be_written(refused: Call, write_spec: Call, write_images: Call, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    write_spec(FOLDER, "birds.yaml")
+    write_images(train=["a", "b"], test=["c", "d"])
+    refused("plan", "birds.yaml", "--cache", "file", words=["file/hashes cannot be written", "DML_STUDY_CACHE"])
+    (tmp_path / "weights.pth").write_bytes(b"weights")
+    backbone = "settings: {backbone: {name: mobilenet_v2, weights: weights.pth}, training.epochs: 1}"
+    write_spec(SPEC.replace("settings: {training.epochs: 1}", backbone), "heads.yaml")
+    refused("plan", "heads.yaml", "--cache", "file", words=["file cannot be written", "DML_STUDY_CACHE"])
+
+
 def test_an_unreadable_image(refused: Call, write_spec: Call, write_images: Call, tmp_path: Path) -> None:
     write_spec(FOLDER, "birds.yaml")
     write_images(train=["a", "b", "c", "d"], test=["e", "f"])
@@ -203,6 +214,7 @@ def test_a_run_without_any_study(refused: Call) -> None:
     refused("status", words=["no study in results/", "dml-study run"])
     refused("status", "nothing", words=["nothing: no results folder", "no spec"])
     refused("status", "demo", words=["no results in results/demo", "dml-study run demo"])
+    refused("status", "-r", "nowhere", words=["no results folder", "nowhere", "dml-study run"])
 
 
 def test_a_study_without_a_finished_run(refused: Call, write_spec: Call, trained: Path) -> None:

@@ -18,6 +18,7 @@ def test_the_table_on_a_terminal(dml_study: Call, trained: Path, monkeypatch: py
     outcome = dml_study("table", "tiny")
     assert (outcome.code, outcome.err) == (0, "")
     assert max(map(len, outcome.out.splitlines())) <= 80
+    assert all(line.count("[") == line.count("]") for line in outcome.out.splitlines())  # intervals are not folded
     for word in ("untrained", "norm-softmax + PS", "MAP@R (%)", "Recall@1 (%)", "paired t-interval"):
         assert word in outcome.out
 

@@ -92,7 +92,7 @@ def test_a_terminal_shows_running_runs_and_keeps_only_failures(plan: Plan, ledge
         live._look()
     shown = screen.getvalue()
     assert "2/8 done, 1 running, 1 failed" in shown
-    assert f"{third[:8]}  norm-softmax, seed 0  1/2    25.00 %" in shown
+    assert f"{third[:8]} norm-softmax, seed 0 1/2   25.00 %" in shown
     assert f"{second[:8]} untrained, seed 1: failed: TrainingError" in shown
     assert f"{first[:8]} untrained" not in shown
     assert "\x1b[2J" not in shown and "\x1b[H" not in shown  # never clears the screen
@@ -115,9 +115,10 @@ def test_only_titles_give_way(width: int) -> None:
     titles = dict.fromkeys(ids, "norm-softmax + Proxy Synthesis, ratio 0.5, mixup alpha 0.4, seed 0")
     running = [record(run_id, epoch=19, epochs=100, val_map_at_r=0.5) for run_id in ids]
     lines = text_of(Snapshot(dict.fromkeys(ids, 100.0), {}, running, 60.0, False), titles, width)
-    assert max(map(len, lines)) <= width
+    assert len(lines) == 15 and len(lines[0]) <= width
+    assert max(map(len, lines[1:])) <= width - len("^C")  # an echo that began a new line would never be erased
     rows = [line for line in lines if "19/100" in line]
-    assert len(rows) == 12 and all(row.rstrip().endswith("50.00 %") and "  00000000" in row for row in rows)
+    assert len(rows) == 12 and all(row.rstrip().endswith("50.00 %") and row.startswith("00000000 ") for row in rows)
     assert all(("seed 0" in row) == (width == 200) for row in rows)
     assert "... and 8 more" in lines[-1]
 

@@ -1,0 +1,28 @@
+"""Fixtures for launches; what they give stands in `launched.py`."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from launched import Study
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For temporary files: a path that is short enough for Ray's sockets."""
+    folder = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def study(tmp_path: Path, short_folder: Path) -> Iterator[Study]:
+    study = Study(tmp_path, short_folder)
+    yield study
+    study.kill_all()

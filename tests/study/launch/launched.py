@@ -1,0 +1,165 @@
+"""Studies of a second, and `dml-study run` as a process in a session of its own, which a test can end as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from trainables.ledger import Ledger
+
+PLUGIN = Path(__file__).with_name("odd_losses.py")
+_LIMIT_SECONDS = 240.0
+_ATTEMPT = {"attempt", "attempts"}
+_TIMES = {"started_at", "ended_at", "wall_seconds", "train_seconds", "eval_seconds", "images_per_second"}
+_PROVENANCE = {"git_commit", "study", "origin"}
+
+
+def spec_text(methods: str, *, compare: str = "", seeds: int = 1, epochs: int = 2, study: str = "s") -> str:
+    """A study on the embedded images that trains a run in a moment."""
+    return f"""
+study: {study}
+extends: fast_cpu
+methods:
+{methods}
+datasets:
+  shapes: {{name: glyphs, classes: 24, images_per_class: 8, image_size: 16}}
+compare: {{dataset: [shapes], {compare}}}
+replicates: {{seeds: {seeds}}}
+settings: {{backbone: {{name: conv4, width: 8}}, embedding_dim: 16, training.epochs: {epochs}, training.batch_size: 32}}
+"""
+
+
+def results_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Every row that counts, without what names the attempt, measures time or says where it was made."""
+    ledger, order = Ledger.open(folder), ("run_id", "phase", "epoch", "class_index")
+    tables = {}
+    for table in ("runs", "epochs", "classes"):
+        rows = ledger.read(table).to_pylist()
+        kept = [
+            {key: value for key, value in row.items() if key not in _ATTEMPT | _TIMES | _PROVENANCE} for row in rows
+        ]
+        tables[table] = sorted(kept, key=lambda row: [str(row.get(key)).zfill(9) for key in order])
+    return tables
+
+
+def commits(results: Path) -> dict[str, bytes]:
+    """File name -> content of each committed run."""
+    return {path.name: path.read_bytes() for path in (results / "runs").glob("[!_.]*.parquet")}
+
+
+def checkpoints(results: Path) -> list[Path]:
+    """What unfinished runs go on from."""
+    return [path for path in results.glob("checkpoints/*/*.ckpt") if not path.name.startswith(".")]
+
+
+class Study:
+    """A folder with a spec, and `dml-study run` as a process in it."""
+
+    def __init__(self, folder: Path, temporary: Path) -> None:
+        self.folder, self.temporary = folder, temporary
+        self.results = folder / "results" / "s"
+        self.repaired = folder / "repaired"
+        self._sessions: list[int] = []
+
+    def write(self, text: str) -> None:
+        """Makes `text` the spec."""
+        (self.folder / "s.yaml").write_text(text)
+
+    def start(self, *options: str, slow: float = 0.0) -> "subprocess.Popen[str]":
+        """Starts `dml-study run` on the spec.
+
+        Args:
+            slow: seconds that each step of the loss `slow` sleeps.
+        """
+        return self.command("run", "s.yaml", "--plugin", str(PLUGIN), *options, SLOW_SECONDS=str(slow))
+
+    def command(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        """Starts `dml-study`; it and all that it starts share a session, which `kill_all` ends."""
+        own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1", "REPAIRED": str(self.repaired)}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "study", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **own, **environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._sessions.append(process.pid)
+        return process
+
+    def run(self, *options: str, code: int = 0) -> tuple[str, str]:
+        """Runs the command to its end; returns standard output and standard error."""
+        return ended(self.start(*options), code=code)
+
+    def commits(self) -> dict[str, bytes]:
+        return commits(self.results)
+
+    def checkpoints(self) -> list[Path]:
+        return checkpoints(self.results)
+
+    def live(self) -> list[dict[str, Any]]:
+        """What attempts under way said last."""
+        return Ledger.open(self.results).live() if (self.results / "schema.json").exists() else []
+
+    def logs(self, run_id: str) -> list[str]:
+        """The logs of a run, one for each attempt, oldest first."""
+        return [path.read_text() for path in sorted((self.results / "logs").glob(f"{run_id}.*.log"))]
+
+    def rows(self, method: str) -> list[dict[str, Any]]:
+        """The committed rows of table `runs` that stand behind a method's cells."""
+        ledger = Ledger.open(self.results)
+        cells = [cell for cell in ledger.read_plan()["cells"] if cell["method"] == method]
+        run_ids = {replicate["run_id"] for cell in cells for replicate in cell["replicates"]}
+        return [row for row in ledger.read("runs").to_pylist() if row["run_id"] in run_ids]
+
+    def processes(self) -> list[int]:
+        """What this study's commands started and still runs."""
+        return [pid for pid in _all_processes() if _session_of(pid) in self._sessions and not _is_zombie(pid)]
+
+    def kill_all(self) -> None:
+        """Ends all processes of this study, like a machine that loses power."""
+        while processes := self.processes():
+            for pid in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+def _all_processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def ended(process: "subprocess.Popen[str]", *, code: int) -> tuple[str, str]:
+    """Waits for a command and asserts its exit code; returns standard output and standard error."""
+    output, errors = process.communicate(timeout=_LIMIT_SECONDS)
+    assert process.returncode == code, f"exit code {process.returncode}\n{output}\n{errors}"
+    return output, errors
+
+
+def wait_for(condition: Callable[[], object], what: str, *, process: "subprocess.Popen[str] | None" = None) -> None:
+    """Waits until a condition holds; fails when the process ends before."""
+    limit = time.monotonic() + _LIMIT_SECONDS
+    while not condition():
+        assert process is None or process.poll() is None, f"ended before {what}: {process.communicate()}"
+        assert time.monotonic() < limit, f"no {what} in time"
+        time.sleep(0.02)
