@@ -10,7 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from study.plan import build_plan
+from study.spec import load_spec
 from trainables.ledger import Ledger
+from trainables.losses.config import LOSSES
+from trainables.training.session import Session, SessionOptions
 
 PLUGIN = Path(__file__).with_name("odd_losses.py")
 _LIMIT_SECONDS = 240.0
@@ -47,6 +51,24 @@ def results_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
     return tables
 
 
+def train_here(folder: Path, text: str, *, cache: Path) -> dict[str, list[dict[str, Any]]]:
+    """What a study comes to without Ray and undisturbed: one plain loop over its plan."""
+    spec, before = folder / "undisturbed.yaml", dict(LOSSES)
+    spec.write_text(text)
+    try:
+        plan = build_plan(load_spec(spec, plugins=[PLUGIN]), cache=cache)
+        ledger = Ledger.open(folder / "undisturbed", create=True)
+        for planned in plan.runs.values():
+            session = Session(planned.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
+            while not session.done:
+                session.step()
+    finally:
+        LOSSES.clear()
+        LOSSES.update(before)
+        sys.modules.pop(PLUGIN.stem, None)
+    return results_of(folder / "undisturbed")
+
+
 def commits(results: Path) -> dict[str, bytes]:
     """File name -> content of each committed run."""
     return {path.name: path.read_bytes() for path in (results / "runs").glob("[!_.]*.parquet")}
@@ -63,7 +85,6 @@ class Study:
     def __init__(self, folder: Path, temporary: Path) -> None:
         self.folder, self.temporary = folder, temporary
         self.results = folder / "results" / "s"
-        self.repaired = folder / "repaired"
         self._sessions: list[int] = []
 
     def write(self, text: str) -> None:
@@ -80,7 +101,7 @@ class Study:
 
     def command(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Starts `dml-study`; it and all that it starts share a session, which `kill_all` ends."""
-        own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1", "REPAIRED": str(self.repaired)}
+        own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [sys.executable, "-m", "study", *arguments],
             cwd=self.folder,

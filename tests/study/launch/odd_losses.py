@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from torch import Tensor
@@ -19,7 +18,7 @@ class Slow(NormSoftmax):
 
 
 class Broken(NormSoftmax):
-    """Raises, until the file $REPAIRED exists."""
+    """Raises."""
 
     name: Literal["broken"] = "broken"  # type: ignore[assignment]
     implementation: ClassVar[str] = "odd_losses:broken"
@@ -38,9 +37,7 @@ def slow(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -
 
 
 def broken(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
-    if not Path(os.environ["REPAIRED"]).exists():
-        raise RuntimeError("no such luck")
-    return F.norm_softmax(embeddings, labels, proxies, scale=scale)
+    raise RuntimeError("no such luck")
 
 
 def deadly(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:

@@ -6,13 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import PLUGIN, Study, ended, results_of, spec_text, wait_for
+from launched import Study, ended, results_of, spec_text, train_here, wait_for
 
-from study.plan import build_plan
-from study.spec import load_spec
 from trainables.ledger import Ledger
-from trainables.losses.config import LOSSES
-from trainables.training.session import Session, SessionOptions
 
 EPOCHS = 12
 SPEC = spec_text(
@@ -30,21 +26,8 @@ Results = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """The ledger of the same study without Ray and without a kill: one plain loop over the plan."""
     folder, cache = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.getbasetemp() / "cache"
-    (folder / "s.yaml").write_text(SPEC)
-    before = set(LOSSES)
-    try:
-        plan = build_plan(load_spec(folder / "s.yaml", plugins=[PLUGIN]), cache=cache)
-        ledger = Ledger.open(folder / "results", create=True)
-        for planned in plan.runs.values():
-            session = Session(planned.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
-            while not session.done:
-                session.step()
-    finally:
-        for name in set(LOSSES) - before:
-            del LOSSES[name]
-    results = results_of(folder / "results")
+    results = train_here(folder, SPEC, cache=cache)
     trained = [row for row in results["runs"] if row["strategy"] == "plain"]
     assert len(results["runs"]) == RUNS
     assert [row["epochs_trained"] for row in trained] == [EPOCHS] * 6

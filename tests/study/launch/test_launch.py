@@ -179,6 +179,28 @@ def test_always_trains_again_what_only_chooses_and_keeps_the_old_rows_aside(here
     assert pq.read_table(aside).column("run_id").to_pylist() == [again]
 
 
+def test_a_failed_run_is_due_again_only_when_asked_for(here: Here) -> None:
+    plan, rows = here.plan("[0.4, 1.0]"), results_of(here.results)
+    ledger, again = Ledger.open(here.results), run_of(plan, "base")
+    ledger.forget(again)
+    ledger.commit({"run_id": again, "attempt": "0001_02", "status": "failed", "error": "no such luck"})
+    assert here.launch(plan) == Summary(planned=4, complete=3, failed=1)
+    assert here.launch(plan, retry_failed=True) == Summary(planned=4, complete=4, trained=1)
+    assert results_of(here.results) == rows
+    *_, aside = sorted((here.results / "forgotten").glob("*.parquet"))
+    assert pq.read_table(aside).column("error").to_pylist() == ["no such luck"]
+
+
+def test_a_run_that_fails_again_is_counted_again(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = here.plan("[0.4, 1.0]")
+    ledger, again = Ledger.open(here.results), run_of(plan, "base")
+    ledger.forget(again)
+    ledger.commit({"run_id": again, "attempt": "0001_02", "status": "failed"})
+    row = {"run_id": again, "attempt": "0002_01", "status": "failed"}
+    monkeypatch.setattr("study.launch.driver._train", lambda due, **options: ledger.commit(row))
+    assert here.launch(plan, retry_failed=True) == Summary(planned=4, complete=3, failed=1, trained=1)
+
+
 def test_impossible_resources_are_refused_before_anything_starts(here: Here) -> None:
     plan = here.plan("[0.4, 1.0, 2.0, 3.0]")
     before = commits(here.results)

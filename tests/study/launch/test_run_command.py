@@ -3,16 +3,17 @@
 import errno
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import Study, ended, results_of, spec_text, wait_for
+from launched import Study, ended, results_of, spec_text, train_here, wait_for
 
 from trainables.training.session import MAX_WORKER_DEATHS
 
 PLAIN = "  plain: {loss: norm_softmax}\n"
-SLOW = spec_text("  slow: {loss: slow}\n", seeds=4, epochs=6)
+SLOW = spec_text("  slow: {loss: slow}\n", seeds=2, epochs=8)
 
 
 def test_a_clean_run_prints_its_runs_and_nothing_else(study: Study) -> None:
@@ -48,7 +49,7 @@ def test_broken_and_deadly_runs_do_not_stop_the_others(study: Study) -> None:
     output, errors = study.run(code=1)
     assert "2 of 4 runs complete, 4 trained now, 2 failed -> results/s" in output
     assert "Traceback" not in errors
-    assert not any("ray" in line.lower() for line in (output + errors).splitlines())
+    assert "ray" not in errors.lower()
     (broken,), (deadly,), (plain,) = (study.rows(method) for method in ("broken", "deadly", "plain"))
     assert [row["status"] for row in (broken, deadly, plain)] == ["failed", "failed", "complete"]
     assert "RuntimeError: no such luck" in broken["error"]
@@ -66,11 +67,6 @@ def test_broken_and_deadly_runs_do_not_stop_the_others(study: Study) -> None:
     assert "2 of 4 runs complete, 0 trained now, 2 failed" in again
     assert silence == ""
     assert study.commits() == before
-
-    study.repaired.touch()
-    output, _ = study.run("--retry-failed", "--set", "methods.deadly.loss=norm_softmax")
-    assert "4 of 4 runs complete" in output
-    assert study.rows("broken")[0]["status"] == "complete"
 
 
 @pytest.fixture
@@ -94,10 +90,12 @@ def fill(disk: Path, *, process: "subprocess.Popen[str]") -> None:
                 filler.write(b"x" * 4096)
             except OSError as error:
                 assert error.errno == errno.ENOSPC
-                os.sched_yield()
+                time.sleep(0.01)
 
 
-def test_a_full_disk_ends_the_run_with_the_remedy_and_loses_nothing(study: Study, small_disk: Path) -> None:
+def test_a_full_disk_ends_the_run_with_the_remedy_and_loses_nothing(
+    study: Study, small_disk: Path, private_cache: Path
+) -> None:
     study.write(SLOW)
     study.results = small_disk / "s"
     options = ("--results", str(study.results), "--checkpoint-seconds", "0")
@@ -110,13 +108,9 @@ def test_a_full_disk_ends_the_run_with_the_remedy_and_loses_nothing(study: Study
     assert "Traceback" not in errors
     assert "goes on where this stopped" in output
     before = study.commits()
-    assert len(before) < 8
+    assert len(before) < 4
 
     (small_disk / "filler").unlink()
     study.run(*options)
     assert before.items() <= study.commits().items()
-    assert {row["status"] for row in results_of(study.results)["runs"]} == {"complete"}
-    full = results_of(study.results)
-    study.results = study.folder / "results" / "s"
-    study.run()
-    assert results_of(study.results) == full
+    assert results_of(study.results) == train_here(study.folder, SLOW, cache=private_cache)
