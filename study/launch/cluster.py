@@ -1,6 +1,7 @@
 """Ray, started quietly on this machine or joined at an address, and what it can give a trial."""
 
 import os
+import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,11 +22,10 @@ _QUIET = {
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own state is never read again
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_PRIVATE = {
-    "RAY_AUTH_MODE": "disabled",  # on the loopback interface
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "15",  # where a signal ended all of Ray, do not wait a minute for it
-}
+_GCS_PATIENCE_SECONDS = "15"
+"""Where a signal ended all of Ray, its driver would wait a minute for it."""
 _CONNECT_SECONDS = 10.0
+_THIS_MACHINE = ("localhost", "127.0.0.1")
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Runs share their data through memory-mapped files, so the object store stays almost empty."""
 
@@ -51,7 +51,7 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
     Raises:
         ClusterError: Ray does not start, or nothing answers at the address.
     """
-    _set_defaults(_QUIET if address else {**_QUIET, **_PRIVATE})
+    _set_defaults(_QUIET if address else {**_QUIET, **_private()})
     import ray
 
     if ray.is_initialized():
@@ -65,6 +65,15 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
         yield
     finally:
         ray.shutdown()
+
+
+def _private() -> dict[str, str]:
+    """Ray listens on all interfaces, and whoever may speak to it runs code as this user: a secret keeps others out."""
+    return {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "RAY_gcs_rpc_server_reconnect_timeout_s": _GCS_PATIENCE_SECONDS,
+    }
 
 
 def _set_defaults(variables: Mapping[str, str]) -> None:
@@ -98,15 +107,18 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as error:
         raise ClusterError(
-            f"--address {address}: no Ray cluster can be joined there: {error}; it should be `auto` on a machine of the "
-            "cluster, or host:port of its head"
+            f"--address {address}: no Ray cluster can be joined there: {error}; give host:port of its head, or `auto` "
+            "on a machine of the cluster"
         ) from error
 
 
 def _knock(address: str) -> None:
     """Fails at once where nobody listens: Ray itself would try for a quarter of an hour."""
+    import ray
+
     host, _, port = address.rpartition(":")
     if address != "auto":
+        host = ray.util.get_node_ip_address() if host in _THIS_MACHINE else host  # as Ray does
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 

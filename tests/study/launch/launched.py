@@ -79,13 +79,48 @@ def checkpoints(results: Path) -> list[Path]:
     return [path for path in results.glob("checkpoints/*/*.ckpt") if not path.name.startswith(".")]
 
 
-class Study:
+class Sessions:
+    """Commands, each in a process session of its own that also holds whatever it starts."""
+
+    def __init__(self, temporary: Path) -> None:
+        self.temporary = temporary
+        self._leaders: list[int] = []
+
+    def spawn(self, *command: str, folder: Path, **environment: str) -> "subprocess.Popen[str]":
+        """Starts a Python module with arguments."""
+        own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=folder,
+            env={**os.environ, **own, **environment},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._leaders.append(process.pid)
+        return process
+
+    def processes(self) -> list[int]:
+        """What these commands started and still runs."""
+        return [pid for pid in _all_processes() if _session_of(pid) in self._leaders and not _is_zombie(pid)]
+
+    def kill_all(self) -> None:
+        """Ends them all, like on a machine that loses power."""
+        while processes := self.processes():
+            for pid in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
+
+
+class Study(Sessions):
     """A folder with a spec, and `dml-study run` as a process in it."""
 
     def __init__(self, folder: Path, temporary: Path) -> None:
-        self.folder, self.temporary = folder, temporary
+        super().__init__(temporary)
+        self.folder = folder
         self.results = folder / "results" / "s"
-        self._sessions: list[int] = []
 
     def write(self, text: str) -> None:
         """Makes `text` the spec."""
@@ -100,22 +135,11 @@ class Study:
         return self.command("run", "s.yaml", "--plugin", str(PLUGIN), *options, SLOW_SECONDS=str(slow))
 
     def command(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-        """Starts `dml-study`; it and all that it starts share a session, which `kill_all` ends."""
-        own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "study", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **own, **environment},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        self._sessions.append(process.pid)
-        return process
+        """Starts `dml-study`."""
+        return self.spawn("study", *arguments, folder=self.folder, **environment)
 
     def run(self, *options: str, code: int = 0) -> tuple[str, str]:
-        """Runs the command to its end; returns standard output and standard error."""
+        """`start`, waited for; returns standard output and standard error."""
         return ended(self.start(*options), code=code)
 
     def commits(self) -> dict[str, bytes]:
@@ -138,18 +162,6 @@ class Study:
         cells = [cell for cell in ledger.read_plan()["cells"] if cell["method"] == method]
         run_ids = {replicate["run_id"] for cell in cells for replicate in cell["replicates"]}
         return [row for row in ledger.read("runs").to_pylist() if row["run_id"] in run_ids]
-
-    def processes(self) -> list[int]:
-        """What this study's commands started and still runs."""
-        return [pid for pid in _all_processes() if _session_of(pid) in self._sessions and not _is_zombie(pid)]
-
-    def kill_all(self) -> None:
-        """Ends all processes of this study, like a machine that loses power."""
-        while processes := self.processes():
-            for pid in processes:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.05)
 
 
 def _all_processes() -> list[int]:

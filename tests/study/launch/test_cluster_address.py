@@ -1,32 +1,33 @@
 """`--address`: the same command on a cluster that was there before and stays."""
 
+import secrets
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import Study, results_of, spec_text, train_here, wait_for
+from launched import Sessions, Study, results_of, spec_text, train_here, wait_for
 
 SPEC = spec_text("  plain: {loss: norm_softmax}\n")
 
 
 @pytest.fixture
 def address(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A cluster of two nodes of one CPU each, on the loopback interface."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_TMPDIR", str(short_folder))  # a file there says which cluster `auto` means
-    (short_folder / "ray").mkdir()
-    from ray.cluster_utils import Cluster
+    """A cluster of one machine that only those with its token may use, like a real one."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    options = ["--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats"]
+    options += ["--block", f"--temp-dir={short_folder}/ray", f"--port={(port := _free_port())}"]
+    cluster = Sessions(short_folder)
+    process = cluster.spawn("ray.scripts.scripts", "start", "--head", *options, folder=short_folder)
+    wait_for(lambda: _listens(port), "cluster", process=process)
+    yield f"127.0.0.1:{port}"
+    cluster.kill_all()
 
-    node = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": 100 * 2**20}
-    node |= {"temp_dir": str(short_folder), "node_ip_address": "127.0.0.1"}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "gcs_server_port": _free_port()})
-    cluster.add_node(**node)
-    try:
-        yield cluster.address
-    finally:
-        cluster.shutdown()
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _free_port() -> int:
@@ -35,14 +36,14 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+@pytest.mark.slow  # starts a cluster beside the private Rays of other tests
 def test_a_study_runs_on_a_cluster_and_leaves_it_running(study: Study, address: str, private_cache: Path) -> None:
     study.write(SPEC)
     output, errors = study.run("--address", address)
     assert "2 of 2 runs complete, 2 trained now" in output
     assert "ray" not in errors.lower()
     wait_for(lambda: not study.processes(), "end of the command's processes")
-    with socket.create_connection(tuple(address.split(":")), timeout=10):
-        pass
+    assert _listens(int(address.rpartition(":")[2]))
     assert results_of(study.results) == train_here(study.folder, SPEC, cache=private_cache)
 
 
@@ -51,6 +52,6 @@ def test_a_wrong_address_is_bad_input(study: Study, wrong: str) -> None:
     study.write(SPEC)
     output, errors = study.run("--address", wrong, code=2)
     assert errors.startswith(f"error: --address {wrong}: no Ray cluster can be joined there: ")
-    assert "host:port of its head" in errors
+    assert "give host:port of its head" in errors
     assert output == ""
     assert study.commits() == {}
