@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ _QUIET = {
 _GCS_PATIENCE_SECONDS = "15"
 """Where a signal ended all of Ray, its driver would wait a minute for it."""
 _CONNECT_SECONDS = 10.0
+_CONTAINER_LIMITS = Path("/sys/fs/cgroup/cpu.max")
 _THIS_MACHINE = ("localhost", "127.0.0.1")
 _OBJECT_STORE_BYTES = 200 * 2**20
 """Runs share their data through memory-mapped files, so the object store stays almost empty."""
@@ -51,7 +53,9 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
     Raises:
         ClusterError: Ray does not start, or nothing answers at the address.
     """
-    _set_defaults(_QUIET if address else {**_QUIET, **_private()})
+    _set_defaults(_QUIET)
+    if address is None and "ray" not in sys.modules:  # it reads these when it is imported
+        _set_defaults(_private())
     import ray
 
     if ray.is_initialized():
@@ -107,7 +111,7 @@ def _join(address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except Exception as error:
         raise ClusterError(
-            f"--address {address}: no Ray cluster can be joined there: {error}; give host:port of its head, or `auto` "
+            f"--address {address}: no Ray cluster can be joined: {error}; give host:port of its head, or `auto` "
             "on a machine of the cluster"
         ) from error
 
@@ -128,9 +132,9 @@ def cpu_cores() -> int:
     return max(1, int(min(allowed, _container_quota())))
 
 
-def _container_quota(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+def _container_quota() -> float:
     try:
-        quota, period = limits.read_text().split()
+        quota, period = _CONTAINER_LIMITS.read_text().split()
         return int(quota) / int(period)
     except (OSError, ValueError):  # no container, or "max": no limit
         return float("inf")
@@ -162,8 +166,8 @@ def refuse_impossible(needed: set[Resources]) -> None:
 
 
 def _in_words(amounts: Mapping[str, float]) -> str:
-    words = {"CPU": "{:g} CPUs", "GPU": "{:g} GPUs", "memory": "{:g} bytes of memory"}
-    return " and ".join(words[key].format(amount) for key, amount in amounts.items())
+    units = {"CPU": (1, "CPUs"), "GPU": (1, "GPUs"), "memory": (2**30, "GiB of memory")}
+    return " and ".join(f"{amount / units[key][0]:.4g} {units[key][1]}" for key, amount in amounts.items())
 
 
 def slots(resources: Resources) -> int:

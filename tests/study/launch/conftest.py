@@ -1,5 +1,7 @@
 """Fixtures for launches; what they give stands in `launched.py`."""
 
+import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+if "ray" not in sys.modules:  # Ray of these tests listens on all interfaces: not to strangers
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 from launched import Study
 

@@ -88,11 +88,12 @@ class Sessions:
 
     def spawn(self, *command: str, folder: Path, **environment: str) -> "subprocess.Popen[str]":
         """Starts a Python module with arguments."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
         own = {"TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=folder,
-            env={**os.environ, **own, **environment},
+            env={**inherited, **own, **environment},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -126,21 +127,22 @@ class Study(Sessions):
         """Makes `text` the spec."""
         (self.folder / "s.yaml").write_text(text)
 
-    def start(self, *options: str, slow: float = 0.0) -> "subprocess.Popen[str]":
+    def start(self, *options: str, slow: float = 0.0, **environment: str) -> "subprocess.Popen[str]":
         """Starts `dml-study run` on the spec.
 
         Args:
             slow: seconds that each step of the loss `slow` sleeps.
         """
-        return self.command("run", "s.yaml", "--plugin", str(PLUGIN), *options, SLOW_SECONDS=str(slow))
+        environment["SLOW_SECONDS"] = str(slow)
+        return self.command("run", "s.yaml", "--plugin", str(PLUGIN), *options, **environment)
 
     def command(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Starts `dml-study`."""
         return self.spawn("study", *arguments, folder=self.folder, **environment)
 
-    def run(self, *options: str, code: int = 0) -> tuple[str, str]:
+    def run(self, *options: str, code: int = 0, **environment: str) -> tuple[str, str]:
         """`start`, waited for; returns standard output and standard error."""
-        return ended(self.start(*options), code=code)
+        return ended(self.start(*options, **environment), code=code)
 
     def commits(self) -> dict[str, bytes]:
         return commits(self.results)

@@ -11,15 +11,16 @@ from launched import Sessions, Study, results_of, spec_text, train_here, wait_fo
 SPEC = spec_text("  plain: {loss: norm_softmax}\n")
 
 
+TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
 @pytest.fixture
-def address(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def address(short_folder: Path) -> Iterator[str]:
     """A cluster of one machine that only those with its token may use, like a real one."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     options = ["--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats"]
     options += ["--block", f"--temp-dir={short_folder}/ray", f"--port={(port := _free_port())}"]
     cluster = Sessions(short_folder)
-    process = cluster.spawn("ray.scripts.scripts", "start", "--head", *options, folder=short_folder)
+    process = cluster.spawn("ray.scripts.scripts", "start", "--head", *options, folder=short_folder, **TOKEN)
     wait_for(lambda: _listens(port), "cluster", process=process)
     yield f"127.0.0.1:{port}"
     cluster.kill_all()
@@ -39,7 +40,7 @@ def _free_port() -> int:
 @pytest.mark.slow  # starts a cluster beside the private Rays of other tests
 def test_a_study_runs_on_a_cluster_and_leaves_it_running(study: Study, address: str, private_cache: Path) -> None:
     study.write(SPEC)
-    output, errors = study.run("--address", address)
+    output, errors = study.run("--address", address, **TOKEN)
     assert "2 of 2 runs complete, 2 trained now" in output
     assert "ray" not in errors.lower()
     wait_for(lambda: not study.processes(), "end of the command's processes")
@@ -51,7 +52,7 @@ def test_a_study_runs_on_a_cluster_and_leaves_it_running(study: Study, address: 
 def test_a_wrong_address_is_bad_input(study: Study, wrong: str) -> None:
     study.write(SPEC)
     output, errors = study.run("--address", wrong, code=2)
-    assert errors.startswith(f"error: --address {wrong}: no Ray cluster can be joined there: ")
+    assert errors.startswith(f"error: --address {wrong}: no Ray cluster can be joined: ")
     assert "give host:port of its head" in errors
     assert output == ""
     assert study.commits() == {}

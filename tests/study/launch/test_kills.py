@@ -23,6 +23,7 @@ SPEC = spec_text(
     epochs=EPOCHS,
 )
 RUNS = 8
+RAY_PROGRAMS = {"gcs_server", "raylet"}
 Results = dict[str, list[dict[str, Any]]]
 
 
@@ -128,6 +129,7 @@ def test_signals_save_what_runs_and_say_how_to_go_on(study: Study, undisturbed: 
 def test_a_second_driver_is_refused_and_a_second_ctrl_c_ends_the_first_at_once(study: Study) -> None:
     process = study.start(slow=60)
     wait_for(lambda: len(study.commits()) == 2 and len(study.live()) == 2, "training", process=process)
+    assert all(len(secret) == 64 for secret in secrets_of(study)), "whoever reaches Ray's port may run code"
     _, errors = study.run(code=2)
     assert "another `dml-study run` is working on this folder" in errors
     assert str(process.pid) in errors
@@ -140,6 +142,15 @@ def test_a_second_driver_is_refused_and_a_second_ctrl_c_ends_the_first_at_once(s
     wait_for(lambda: not study.processes(), "end of Ray's processes")
     assert list(study.temporary.glob("dml-study-*")) == []
     assert holder(Ledger.open(study.results)) is None
+
+
+def secrets_of(study: Study) -> list[str]:
+    """What each of Ray's own programs asks of those who speak to it."""
+    programs = [pid for pid in study.processes() if Path(f"/proc/{pid}/comm").read_text().strip() in RAY_PROGRAMS]
+    assert len(programs) == len(RAY_PROGRAMS)
+    environments = [Path(f"/proc/{pid}/environ").read_text() for pid in programs]
+    assert all("RAY_AUTH_MODE=token" in environment for environment in environments)
+    return [environment.partition("RAY_AUTH_TOKEN=")[2].partition("\0")[0] for environment in environments]
 
 
 def await_line(process: "subprocess.Popen[str]", text: str) -> None:

@@ -1,6 +1,7 @@
 """What a launch trains and what it leaves alone: extended, shrunk, shared and repeated studies, on one Ray."""
 
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -13,7 +14,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 from launched import checkpoints, commits, results_of, spec_text
+from ray import tune
 
 import analysis
 from analysis.tables import comparison_table, render
@@ -55,10 +58,12 @@ class Here:
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
-    """One Ray for all launches of this module."""
-    folder = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp"))
-    with ray_session(None, folder=folder, gpus=False):
-        yield
+    """One Ray for all launches of this module. It believes in a GPU that is not there."""
+    folder, init = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp")), ray.init
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "init", lambda **options: init(**{**options, "num_gpus": 1}))
+        with ray_session(None, folder=folder, gpus=True):
+            yield
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -210,6 +215,25 @@ def test_impossible_resources_are_refused_before_anything_starts(here: Here) -> 
     assert commits(here.results) == before
     assert Ledger.open(here.results).live() == []
     assert here.launch(plan, policy="only-cache").missing == 2, "the lease is still held"
+
+
+def test_trials_share_a_gpu_by_fractions(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Meets(tune.Trainable):  # type: ignore[misc]
+        """Ends when four trials are there at once, and leaves a note about its GPU."""
+
+        def step(self) -> dict[str, Any]:
+            folder = Path(self.config["session"]["ledger"]) / "met"
+            folder.mkdir(exist_ok=True)
+            (folder / str(os.getpid())).write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+            return {"done": len(list(folder.iterdir())) >= 4}
+
+    monkeypatch.setattr("trainables.ray_trainable.RunTrainable", Meets)
+    path = here.plan("[2.0, 3.0, 4.0, 5.0]").spec.path
+    plan = build_plan(load_spec(path, overrides=("resources.gpu=0.25", "resources.cpu=0.1")), cache=here.cache)
+    assert {run.config.device for run in plan.runs.values()} == {"cuda"}
+    summary = here.launch(plan, only=("method=ps",))
+    assert summary == Summary(planned=6, missing=6)
+    assert [path.read_text() for path in (here.results / "met").iterdir()] == ["0"] * 4
 
 
 def test_a_launch_ends_when_another_driver_takes_over(here: Here) -> None:
