@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from trainables.errors import DmlStudyError
+from trainables.metrics import LABEL_DISTANCE, lower_is_better
 from trainables.parts import nearest
 
 DEFAULT_METRICS = ("recall_at_1", "r_precision", "map_at_r")
@@ -13,6 +14,7 @@ SELECTED_ON_TEST = "best_test_"
 _SCORE = re.compile(r"(test|val|best_test)_(.+)")
 _SUFFIX = {"val_": ", validation", SELECTED_ON_TEST: ", best on test"}
 _NAMES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "images_per_second": "Images per second"}
+_AT_DEPTH = {"recall": "Recall", "ndcg": "nDCG", "label_distance": "Label distance"}
 _LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$")
 
 
@@ -44,6 +46,10 @@ class Metric:
         """Label with its unit: "MAP@R (%)"."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
 
+    def text(self, value: float) -> str:
+        """A stored value as it is shown: "51.20 %"."""
+        return f"{self.factor * value:.{self.decimals}f} {self.unit}".rstrip()
+
 
 def find_metric(name: str, columns: Collection[str], *, prefix: str = "test_") -> Metric:
     """The metric that a user's name means.
@@ -68,7 +74,10 @@ def describe(column: str) -> Metric:
     score = _SCORE.fullmatch(column)
     if score:
         prefix, base = score[1] + "_", score[2]
-        return Metric(column, _label(base) + _SUFFIX.get(prefix, ""), "%", 100.0, 2, higher_is_better=True)
+        label = _label(base) + _SUFFIX.get(prefix, "")
+        if base.startswith(LABEL_DISTANCE):  # in the unit of the dataset's labels, which the name does not tell
+            return Metric(column, label, "", 1.0, 2, higher_is_better=not lower_is_better(base))
+        return Metric(column, label, "%", 100.0, 2, higher_is_better=True)
     lower = _LOWER_IS_BETTER.fullmatch(column) is not None
     if column.endswith("_seconds"):
         return Metric(column, _label(column.removesuffix("_seconds") + "_time"), "s", 1.0, 1, not lower)
@@ -76,7 +85,7 @@ def describe(column: str) -> Metric:
 
 
 def _label(name: str) -> str:
-    recall = re.fullmatch(r"recall_at_(\d+)", name)
-    if recall:
-        return f"Recall@{recall[1]}"
+    at_depth = re.fullmatch(r"(recall|ndcg|label_distance)_at_(\d+)", name)
+    if at_depth:
+        return f"{_AT_DEPTH[at_depth[1]]}@{at_depth[2]}"
     return _NAMES.get(name, name.replace("_", " ").capitalize())

@@ -30,6 +30,12 @@ def run_titles(cells: Cells) -> dict[str, str]:
     return titles
 
 
+def run_parents(cells: Cells) -> dict[str, str]:
+    """Run id -> the run of the study that it learns from, for those that have one."""
+    replicates = (replicate for cell in cells for replicate in cell["replicates"])
+    return {replicate["run_id"]: replicate["parent"] for replicate in replicates if replicate.get("parent")}
+
+
 def _varied(axes_of_cells: Iterable[Mapping[str, Any]]) -> set[str]:
     """Axes with several values."""
     values: dict[str, set[str]] = {}

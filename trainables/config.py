@@ -9,10 +9,14 @@ from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
 from trainables.backbones.config import BACKBONES, BackboneConfig, Conv4
 from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs
-from trainables.losses.config import LOSSES, LossConfig, NormSoftmax
-from trainables.parts import Config, Part, at_defaults, hidden, identity, part_validator
-from trainables.strategies.config import STRATEGIES, Plain, StrategyConfig
-from trainables.synthesis.config import SYNTHESES, NoSynthesis, SynthesisConfig
+from trainables.losses.config import LossConfig, NormSoftmax
+from trainables.losses.registry import LOSSES
+from trainables.parts import Config, Part, added, at_defaults, hidden, identity, part_validator
+from trainables.registry import Registry
+from trainables.strategies.config import Plain, StrategyConfig
+from trainables.strategies.registry import STRATEGIES
+from trainables.synthesis.config import NoSynthesis, SynthesisConfig
+from trainables.synthesis.registry import SYNTHESES
 from trainables.training.config import (
     OPTIMIZERS,
     SAMPLERS,
@@ -22,11 +26,14 @@ from trainables.training.config import (
     Constant,
     OptimizerConfig,
     Protocol,
+    SamplerConfig,
+    ScheduleConfig,
     Shuffled,
     Training,
+    TrainingSet,
 )
 
-REGISTRIES: dict[str, dict[str, type[Part]]] = {
+REGISTRIES: dict[str, Registry[Part]] = {
     "dataset": DATASETS,
     "backbone": BACKBONES,
     "loss": LOSSES,
@@ -59,10 +66,11 @@ class RunConfig(Config):
     loss: Annotated[SerializeAsAny[LossConfig], part_validator(LOSSES, "loss")] = NormSoftmax()
     synthesis: Annotated[SerializeAsAny[SynthesisConfig], part_validator(SYNTHESES, "synthesis")] = NoSynthesis()
     strategy: Annotated[SerializeAsAny[StrategyConfig], part_validator(STRATEGIES, "strategy")] = Plain()
-    sampler: Annotated[SerializeAsAny[Part], part_validator(SAMPLERS, "sampler")] = Shuffled()
+    sampler: Annotated[SerializeAsAny[SamplerConfig], part_validator(SAMPLERS, "sampler")] = Shuffled()
+    training_set: TrainingSet = added(TrainingSet(), legacy=None)
     augmentation: Augmentation = Augmentation()
     optimizer: Annotated[SerializeAsAny[OptimizerConfig], part_validator(OPTIMIZERS, "optimizer")] = Adam()
-    schedule: Annotated[SerializeAsAny[Part], part_validator(SCHEDULES, "schedule")] = Constant()
+    schedule: Annotated[SerializeAsAny[ScheduleConfig], part_validator(SCHEDULES, "schedule")] = Constant()
     training: Training = Training()
     protocol: Protocol = Protocol()
     keep: Keep = hidden(Keep())
@@ -76,8 +84,10 @@ class RunConfig(Config):
     def _consistent(self) -> Self:
         if self.fold >= self.protocol.validation_folds:
             raise ValueError(f"fold {self.fold} does not exist with {self.protocol.validation_folds} validation_folds")
-        if self.synthesis.needs_proxies and not self.loss.has_proxies:
-            raise ValueError(f"synthesis '{self.synthesis.name}' mixes proxies and loss '{self.loss.name}' has none")
+        in_use = (self.loss, self.synthesis) if self.strategy.uses_loss else ()
+        for part in (self.dataset, self.sampler, self.strategy, *in_use):
+            if refusal := part.refusal(self):
+                raise ValueError(refusal)
         self._check_epochs_and_batches()
         return self
 
@@ -98,11 +108,17 @@ class RunConfig(Config):
         """The same run without parameters that cannot matter; two configurations of one run become equal."""
         update: dict[str, Any] = {
             "backbone": self.backbone.simplified(),
+            "loss": self.loss.simplified(),
             "synthesis": self.synthesis.simplified(),
+            "strategy": self.strategy.simplified(),
+            "sampler": self.sampler.simplified(),
+            "training_set": self.training_set.simplified(),
             "augmentation": self.augmentation.simplified() if self.backbone.trainable else Augmentation(),
             "training": at_defaults(self.training, *self._idle_training()),
             "protocol": self.protocol.simplified(),
         }
+        if not self.strategy.uses_loss:
+            update |= {"loss": NormSoftmax(), "synthesis": NoSynthesis()}
         if not self.strategy.trains:
             update["backbone"] = at_defaults(self.backbone, "batch_norm")
         if self.protocol.selection == "last":

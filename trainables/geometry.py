@@ -19,6 +19,16 @@ def unit(vectors: Tensor) -> Tensor:
     return F.normalize(widened(vectors), dim=-1)
 
 
+def lipschitz(vectors: Tensor) -> Tensor:
+    """Rows [..., D] brought to a norm of at most 1: `v` where |v| <= 1, `v / |v|` where it is longer; at least float32.
+
+    Source: Gurbuz et al., "Deep Metric Learning with Chance Constraints", WACV 2024, released code.
+    """
+    rows = widened(vectors)
+    norms = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return rows / torch.where(norms > 1, norms, 1.0)
+
+
 def cosines(embeddings: Tensor, proxies: Tensor) -> Tensor:
     """Cosines [B, P] between all rows of [B, D] and [P, D], in at least float32, also inside an autocast region."""
     rows, columns = unit(embeddings), unit(proxies)

@@ -9,6 +9,9 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
+from trainables.errors import ConfigError
+from trainables.registry import Registry
+
 _NO_LEGACY = object()
 
 
@@ -32,6 +35,18 @@ class Part(Config):
         """The same part without parameters that cannot matter (no mixup alpha when the ratio is 0)."""
         return self
 
+    def rehearsed(self) -> "Part":
+        """The same part as two steps can show it: without a warm-up, with the shortest memory."""
+        return self
+
+    def refusal(self, run: Any) -> str | None:
+        """Why this part cannot work with the other parts of a run, and what would be possible; None where it can.
+
+        Args:
+            run: the `RunConfig` that the part stands in.
+        """
+        return None
+
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
@@ -49,7 +64,10 @@ def hidden(default: Any = ..., **kwargs: Any) -> Any:
 
 
 def added(default: Any, *, legacy: Any, **kwargs: Any) -> Any:
-    """A field that a later version brought: left out of the identity at the value that older runs had in effect."""
+    """A field that a later version brought: left out of the identity at the value that older runs had in effect.
+
+    A section that a later version brought has only such fields; with `legacy=None` it is left out where all are.
+    """
     return Field(default, json_schema_extra={"legacy": legacy}, **kwargs)
 
 
@@ -64,8 +82,12 @@ def identity(config: BaseModel, *, inner: Callable[[BaseModel], dict[str, Any]] 
     result: dict[str, Any] = {}
     for key, legacy in _hashed_fields(type(config)):
         value = getattr(config, key)
-        if legacy is _NO_LEGACY or value != legacy:
-            result[key] = inner(value) if isinstance(value, BaseModel) else _canonical(value)
+        if isinstance(value, BaseModel):
+            content = inner(value)
+            if content or legacy is _NO_LEGACY:
+                result[key] = content
+        elif legacy is _NO_LEGACY or value != legacy:
+            result[key] = _canonical(value)
     if isinstance(config, Part):
         result["numerics_version"] = config.numerics_version
     return result
@@ -89,9 +111,16 @@ def _canonical(value: Any) -> Any:
 
 
 def load_implementation(part: Part) -> Any:
-    """Imports the object that `implementation` ("module:attribute") names."""
+    """Imports the object that `implementation` ("module:attribute") names.
+
+    Raises:
+        ConfigError: there is none.
+    """
     module, _, attribute = part.implementation.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"implementation '{part.implementation}' of '{part.name}': {error}") from error
 
 
 def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
@@ -102,12 +131,15 @@ def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     return f"known: {', '.join(sorted(known))}"
 
 
-def part_validator(registry: Mapping[str, type[Part]], kind: str) -> PlainValidator:
+def part_validator(registry: Registry[Part], kind: str) -> PlainValidator:
     """Validates a field that holds one part of a registry, written as its name or as a mapping with a name."""
 
     def validate(value: Any) -> Part:
-        if isinstance(value, Part):
+        if isinstance(value, registry.base):
             return value
+        if isinstance(value, Part):
+            wrong = {"kind": kind, "name": value.name, "type": type(value).__name__}
+            raise PydanticCustomError("part", "expected a {kind}, found '{name}', a {type}", wrong)
         if isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
@@ -134,6 +166,11 @@ def part_class(registry: Mapping[str, type[Part]], kind: str, name: str) -> type
     return registry[name]
 
 
-def registered(*classes: type[Part]) -> dict[str, type[Part]]:
-    """A registry from classes whose `name` field has a default."""
-    return {str(cls.model_fields["name"].default): cls for cls in classes}
+def registered(*classes: type[Part], base: type[Part] = Part, group: str = "") -> Registry[Part]:
+    """A registry of classes whose field `name` has a default.
+
+    Args:
+        base: what every part of the kind derives from.
+        group: entry points of installed distributions that add to it; none where empty.
+    """
+    return Registry(*classes, base=base, group=group)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, DmlStudyError
 
 
 def load_plugins(paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -32,5 +32,6 @@ def _load(path: Path) -> Path:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[path.stem]
-        raise ConfigError(f"--plugin {path}: {type(error).__name__}: {error}") from error
+        reason = str(error) if isinstance(error, DmlStudyError) else f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--plugin {path}: {reason}") from error
     return path

@@ -26,7 +26,7 @@ def curve_cells(results: Results, methods: Sequence[str] | None, settings: str) 
         raise DmlStudyError(f"the results have no method {', '.join(map(repr, sorted(unknown)))}")
     by = {plan.get("protocol", {}).get("select_by", "map_at_r") for plan in results.plans.values()}
     column = f"val_{next(iter(by))}" if len(by) == 1 else "val_map_at_r"
-    validated = results.replicates[column].notna().any()
+    validated = column in results.replicates.columns and results.replicates[column].notna().any()
     return choose_cells(cells, results.replicates, column).cells if settings == "chosen" and validated else cells
 
 

@@ -40,8 +40,8 @@ def comparison_table(
 
     Args:
         results: one or several studies, finished or not.
-        metrics: "map_at_r", "recall_at_2", or any column of `Results.runs`; Recall@1, R-precision and MAP@R by default,
-            and their best epochs on test, flagged, where the protocol recorded them.
+        metrics: "map_at_r", "recall_at_2", or any column of `Results.runs`; by default Recall@1, R-precision and MAP@R,
+            the one that epochs are selected by, and best epochs on test, flagged, where the protocol recorded them.
         deltas: metrics that get a column of differences to the baseline; by default the one that epochs are selected
             by. `()` for none.
         best: a validation metric, "val_map_at_r": one row per method, its setting chosen by that metric's mean.
@@ -79,13 +79,18 @@ def _metrics(results: Results, names: Sequence[str] | None) -> list[Metric]:
         return [find_metric(name, available) for name in dict.fromkeys(names)]
     on_test = [SELECTED_ON_TEST + name for name in DEFAULT_METRICS]
     recorded = [name for name in on_test if name in available and results.replicates[name].notna().any()]
-    return [find_metric(name, available) for name in (*DEFAULT_METRICS, *recorded)]
+    own = [name for name in sorted(_selecting(results) - {*DEFAULT_METRICS}) if f"test_{name}" in available]
+    return [find_metric(name, available) for name in (*own, *DEFAULT_METRICS, *recorded)]
+
+
+def _selecting(results: Results) -> set[str]:
+    """Metrics that epochs are selected by."""
+    return {plan.get("protocol", {}).get("select_by", "map_at_r") for plan in results.plans.values()}
 
 
 def _delta_metrics(results: Results, names: Sequence[str] | None, shown: Sequence[Metric]) -> list[Metric]:
     if names is None:
-        selected = {plan.get("protocol", {}).get("select_by", "map_at_r") for plan in results.plans.values()}
-        return [metric for metric in shown if metric.column.removeprefix("test_") in selected]
+        return [metric for metric in shown if metric.column.removeprefix("test_") in _selecting(results)]
     wanted = [find_metric(name, set(results.replicates.columns)) for name in names]
     for metric in wanted:
         if metric not in shown:

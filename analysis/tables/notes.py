@@ -51,7 +51,8 @@ def footnotes(
 def _values(table: Table, replicates: "pd.DataFrame") -> str:
     folds = replicates.groupby(["study", "cell", "seed"])["fold"].nunique().max()
     averaged = f"the {folds} folds of a seed are averaged first; " if folds > 1 else ""
-    percent = "in percent; " if any(column.metric.unit == "%" for column in table.columns) else ""
+    units = {column.metric.unit == "%" for column in table.columns}
+    percent = {(True,): "in percent; ", (False, True): "(%) in percent; "}.get(tuple(sorted(units)), "")
     return (
         f"Values: mean ± sample standard deviation (ddof = 1) over seeds, {percent}{averaged}"
         "n: number of seeds, those that share one run counted once."

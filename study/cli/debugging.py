@@ -22,7 +22,7 @@ def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Pat
     config, found = _find(prefix, results=results, spec=spec, cache=cache)
     parts = (config.dataset.title, config.loss.name, f"synthesis {config.synthesis.name}", f"seed {config.seed}")
     typer.echo(f"run {config.run_id()}: {', '.join(parts)}")
-    row = _train(config, cache=cache_folder(cache), pdb=pdb)
+    row = _train(config, found, cache=cache_folder(cache), pdb=pdb)
     for key in _METRICS:
         if row.get(key) is not None:
             typer.echo(f"{key:18} {100 * row[key]:6.2f} %")
@@ -46,12 +46,14 @@ def _find(
     return plan.runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 
-def _train(config: "RunConfig", *, cache: Path, pdb: bool) -> dict[str, Any]:
+def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> dict[str, Any]:
     from trainables.training.session import Session, SessionOptions
 
     with tempfile.TemporaryDirectory(prefix="dml-study-debug-") as folder:
         ledger = Ledger.open(Path(folder) / "ledger", create=True)
-        session = Session(config, ledger=ledger, options=SessionOptions(study="debug", cache=cache))
+        artifacts = found.ledger.get if found else None  # of the run that this one learns from
+        options = SessionOptions(study="debug", cache=cache)
+        session = Session(config, ledger=ledger, options=options, artifacts=artifacts)
         printed = 0
         try:
             while not session.done:

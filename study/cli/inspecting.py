@@ -67,6 +67,16 @@ class _Study:
         started = [live for live in self.ledger.live() if live["attempt"].startswith(generation)]
         return {live["run_id"]: epoch_text(live) for live in started if live["run_id"] in unfinished}
 
+    def blocked(self) -> set[str]:
+        """Runs that learn from one that failed, or from one that is blocked itself."""
+        from study.wording import run_parents
+
+        parents = run_parents(self.plan["cells"])
+        stopped = {run_id for run_id, state in self.states.items() if state == "failed"}
+        while more := {run_id for run_id, parent in parents.items() if parent in stopped} - stopped:
+            stopped |= more
+        return {run_id for run_id in stopped if run_id not in self.states}
+
     def failed(self) -> dict[str, str]:
         from study.wording import failure_reason
 
@@ -88,8 +98,10 @@ def _print_study(console: "Console", study: _Study) -> None:
     from study.wording import relative
 
     running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
-    waiting = len(study.titles) - len(study.states) - len(running)
+    blocked = study.blocked()
+    waiting = len(study.titles) - len(study.states) - len(running) - len(blocked)
     parts = [f"{counts['complete']} done", f"{len(running)} running", f"{len(failed)} failed", f"{waiting} waiting"]
+    parts += [f"{len(blocked)} blocked by a failed run that they learn from"] if blocked else []
     parts += [f"{counts['pruned']} pruned"] if counts["pruned"] else []
     where = relative(Path(study.ledger.location))
     console.print(f"{study.plan['study']} in {where}: {len(study.titles)} runs", style="bold", markup=False)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from analysis.metrics import describe
 from study.cli.common import console_out
 from study.cli.finding import FoundRun, run_config
 from study.wording import run_titles
@@ -37,7 +38,7 @@ def print_run(found: FoundRun) -> None:
 def _print_row(console: Console, row: dict[str, Any]) -> None:
     metrics = {key: value for key, value in row.items() if key.startswith(("val_", "test_", "best_test_"))}
     metrics.update(dict(row["extra"] or []))
-    shown = {key: f"{100 * value:.2f} %" for key, value in sorted(metrics.items()) if value is not None}
+    shown = {key: describe(key).text(value) for key, value in sorted(metrics.items()) if value is not None}
     if shown:
         _print_grid(console, "metrics", shown)
     for title, keys in (("run", _FACTS), ("cost", _COSTS), ("provenance", _ORIGIN)):

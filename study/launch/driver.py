@@ -14,10 +14,11 @@ from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
 from study.launch.scratch import scratch_folder
 from study.launch.signals import StopRequest
-from study.plan import Plan, PlannedRun, due_runs
+from study.plan import Plan, PlannedRun, blocked_runs, due_runs
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
+from trainables.ledger.names import weights_key
 
 _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
@@ -52,6 +53,7 @@ class Summary:
         planned: runs of the plan; complete, failed, missing: how many of them are in which state now.
         trained: runs that this launch committed.
         adopted: runs copied from sibling studies.
+        blocked: how many of the missing ones wait for a run that failed.
         interrupted: a signal ended the launch early.
         errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
     """
@@ -60,6 +62,7 @@ class Summary:
     complete: int = 0
     failed: int = 0
     missing: int = 0
+    blocked: int = 0
     trained: int = 0
     adopted: int = 0
     interrupted: bool = False
@@ -116,9 +119,15 @@ def _begin(plan: Plan, ledger: Ledger, *, spec_text: str, options: LaunchOptions
     ledger.sweep()
     adopted = adopt_siblings(plan, ledger, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
-    due = due_runs(plan, commits, policy=options.policy, retry_failed=options.retry_failed, only=options.only)
-    if options.policy == "always" or options.retry_failed:
-        ledger.forget(*(planned.run_id for planned in due))
+    due = due_runs(
+        plan,
+        commits,
+        policy=options.policy,
+        retry_failed=options.retry_failed,
+        only=options.only,
+        has_weights=lambda run_id: ledger.exists(weights_key(run_id)),
+    )
+    ledger.forget(*(planned.run_id for planned in due if planned.run_id in commits))
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
     return _Work(due, commits, adopted)
@@ -193,7 +202,13 @@ def _fit(
 
 def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for planned in due:
-        yield {"run": planned.config.model_dump_json(), "session": session, "resources": demand(planned.resources)}
+        yield {
+            "run_id": planned.run_id,
+            "parent": planned.parent,
+            "run": planned.config.model_dump_json(),
+            "session": session,
+            "resources": demand(planned.resources),
+        }
 
 
 def _summarise(plan: Plan, ledger: Ledger, *, work: _Work, stop: StopRequest) -> Summary:
@@ -204,6 +219,7 @@ def _summarise(plan: Plan, ledger: Ledger, *, work: _Work, stop: StopRequest) ->
         complete=states.count("complete"),
         failed=states.count("failed"),
         missing=states.count("missing"),
+        blocked=len(blocked_runs(plan, commits)),
         trained=sum(work.before.get(run_id) != commit for run_id, commit in commits.items()),
         adopted=work.adopted,
         interrupted=stop.interrupted,

@@ -13,24 +13,42 @@ from study.launch.signals import StopRequest
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
-    """Suggests every due run once, in plan order, and ends; it proposes nothing of its own."""
+    """Suggests every due run once, in plan order, and ends; it proposes nothing of its own.
+
+    A run that learns from another one (its `parent`) waits until that one is complete, and is left out where it failed.
+    """
 
     def __init__(self, configurations: list[dict[str, Any]], *, stop: StopRequest) -> None:
         super().__init__()
-        self._configurations = configurations
+        self._waiting = list(configurations)
+        self._unfinished = {configuration["run_id"] for configuration in configurations}
+        self._started: dict[str, str] = {}
         self._stop = stop
-        self._next = 0
 
     def suggest(self, trial_id: str) -> Any:
-        if self._stop.requested or self._next == len(self._configurations):
+        if self._stop.requested or not self._waiting:
             return Searcher.FINISHED
-        self._next += 1
-        return self._configurations[self._next - 1]
+        for index, configuration in enumerate(self._waiting):
+            if configuration["parent"] not in self._unfinished:
+                self._started[trial_id] = configuration["run_id"]
+                return self._waiting.pop(index)
+        return None  # asked again when a trial has reported
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Results stand in the ledger; a trial that Tune gave up after all retries would not be the last one."""
         if error:
             self._stop.request()
+        run_id = self._started.pop(trial_id, "")
+        self._unfinished.discard(run_id)
+        if result is not None and result.get("status") == "failed":
+            self._drop_children(run_id)
+
+    def _drop_children(self, parent: str) -> None:
+        children = [each for each in self._waiting if each["parent"] == parent]
+        self._waiting = [each for each in self._waiting if each["parent"] != parent]
+        for child in children:
+            self._unfinished.discard(child["run_id"])
+            self._drop_children(child["run_id"])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger knows what is due."""

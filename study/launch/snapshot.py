@@ -74,8 +74,9 @@ def _rows(shown: Sequence[Mapping[str, Any]], running: int, titles: Mapping[str,
     if not shown:
         return table
     epochs = [f"{live['epoch']}/{live['epochs']}" if live.get("epochs") else "-" for live in shown]
-    values = [f"{100 * live[key]:.2f} %" if key in live else "" for live in shown]
-    label = f"val {describe(key.replace('val_', 'test_', 1)).label}"
+    metric = describe(key.replace("val_", "test_", 1))
+    values = [metric.text(live[key]) if key in live else "" for live in shown]
+    label = f"val {metric.label}"
     room = width - _ECHO - len("0123abcd") - max(map(len, ["epoch", *epochs])) - max(map(len, [label, *values])) - 3
     table.add_row("run", "", "epoch", label, style="dim")
     for live, epoch, value in zip(shown, epochs, values, strict=True):

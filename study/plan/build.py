@@ -12,6 +12,7 @@ from study.plan.configs import Configs, FileResolver, NoFiles, Resolver, run_con
 from study.plan.coverage import check_coverage
 from study.plan.grid import Draft, Grid, GridBuilder
 from study.plan.identity import Replicate
+from study.plan.parents import linked
 from study.plan.plan import Cell, Plan, PlannedRun
 from study.plan.untrained import Made, untrained_cells
 from study.spec.errors import Place, Problems
@@ -45,7 +46,7 @@ def build_plan(
     if resolver is None:
         resolver = FileResolver(spec.path.parent, cache, progress) if resolve_data else NoFiles()
     configs = Configs(spec.replication, resolver, problems)
-    made = list(_made(spec, grid, configs, problems))
+    made = linked(list(_made(spec, grid, configs, problems)), spec, problems)
     _check_claims(spec, made, problems)
     if not grid.drafts:
         place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
@@ -123,8 +124,18 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
                 found[replicate.run_id] = (cell, replicate, [index])
             else:
                 known[2].append(index)
+    parents = {replicate.parent for cell in cells for replicate in cell.replicates}
     return {
-        run_id: PlannedRun(run_id, replicate.seed, replicate.fold, cell.resources, tuple(indices), cell.config)
+        run_id: PlannedRun(
+            run_id,
+            replicate.seed,
+            replicate.fold,
+            cell.resources,
+            tuple(indices),
+            cell.config,
+            parent=replicate.parent,
+            is_parent=run_id in parents,
+        )
         for run_id, (cell, replicate, indices) in found.items()
     }
 

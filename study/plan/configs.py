@@ -18,6 +18,10 @@ from trainables.config import RunConfig
 from trainables.datasets.config import DatasetConfig
 from trainables.datasets.source import Progress
 from trainables.errors import DataError
+from trainables.strategies.config import StrategyConfig
+
+_FILE_KEYS = {"dataset": "path", "backbone": "weights", "strategy": "teacher"}
+"""Sections that may name files, and the key that does."""
 
 
 class Resolver(Protocol):
@@ -26,6 +30,8 @@ class Resolver(Protocol):
     def dataset(self, config: DatasetConfig) -> DatasetConfig: ...
 
     def backbone(self, config: BackboneConfig) -> BackboneConfig: ...
+
+    def strategy(self, config: StrategyConfig) -> StrategyConfig: ...
 
 
 class FileResolver:
@@ -48,6 +54,13 @@ class FileResolver:
 
         return weights.resolve(config, search=self.search, cache=self.cache)
 
+    def strategy(self, config: StrategyConfig) -> StrategyConfig:
+        from trainables.strategies import parents
+
+        if config.parent is None:
+            return config
+        return config.with_parent(parents.resolve(config.parent, search=self.search, cache=self.cache))
+
 
 class NoFiles:
     """Looks nothing up; placeholders keep different files apart."""
@@ -60,6 +73,12 @@ class NoFiles:
         if config.weights is None or config.weights_revision:
             return config
         return config.model_copy(update={"weights_revision": f"unresolved {config.weights}"})
+
+    def strategy(self, config: StrategyConfig) -> StrategyConfig:
+        parent = config.parent
+        if parent is None or not parent.weights or parent.weights_revision:
+            return config
+        return config.with_parent(parent.model_copy(update={"weights_revision": f"unresolved {parent.weights}"}))
 
 
 class Configs:
@@ -99,11 +118,10 @@ class Configs:
 
     def _resolved(self, section: Section, config: Any) -> Any:
         try:
-            if section.kind == "dataset":
-                return self.resolver.dataset(config)
-            return self.resolver.backbone(config) if section.kind == "backbone" else config
+            resolve = getattr(self.resolver, section.kind) if section.kind in _FILE_KEYS else None
+            return config if resolve is None else resolve(config)
         except DataError as error:
-            place, key = self._where(section, "path" if section.kind == "dataset" else "weights")
+            place, key = self._where(section, _FILE_KEYS[section.kind])
             self.problems.add(place, key, str(error))
             return None
 

@@ -1,6 +1,6 @@
 """Which runs of a plan are due, given what the ledger has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from study.plan.plan import Plan, PlannedRun
@@ -25,8 +25,12 @@ def due_runs(
     policy: str = "only-missing",
     retry_failed: bool = False,
     only: Sequence[str] = (),
+    has_weights: Callable[[str], bool] = lambda run_id: True,
 ) -> list[PlannedRun]:
     """Runs to be trained now, in plan order: complete ones are done, failed ones wait for `retry_failed`.
+
+    A run whose parent failed is not due. A parent is, whatever `only` says, where a due run needs its weights and they
+    are not there.
 
     Args:
         plan: the plan.
@@ -34,6 +38,7 @@ def due_runs(
         policy: "only-missing"; "always" trains everything again; "only-cache" trains nothing.
         retry_failed: failed runs are due too.
         only: `key=value` texts; runs of other cells are left aside. Of several with one key, one has to fit.
+        has_weights: whether the results folder has the kept weights of a run.
 
     Raises:
         ConfigError: unknown policy, or an `only` that fits no cell.
@@ -42,14 +47,52 @@ def due_runs(
         raise ConfigError(f"unknown policy '{policy}'; {nearest(policy, list(get_args(Policy)))}")
     if policy == "only-cache":
         return []
-    done = {"complete"} if retry_failed else {"complete", "failed"}
     chosen = _chosen(plan, only)
-    return [run for run in chosen if policy == "always" or _status(commits, run) not in done]
+    if policy == "always":
+        due = {run.run_id for run in chosen}
+    else:
+        done = {"complete"} if retry_failed else {"complete", "failed"}
+        due = {run.run_id for run in chosen if _status(commits, run.run_id) not in done}
+        due -= set() if retry_failed else blocked_runs(plan, commits)
+    due |= _needed_parents(plan, due, commits, has_weights)
+    return [run for run in plan.runs.values() if run.run_id in due]
 
 
-def _status(commits: Mapping[str, Commit], run: PlannedRun) -> str:
+def blocked_runs(plan: Plan, commits: Mapping[str, Commit]) -> set[str]:
+    """Runs that cannot start, because the run that they learn from failed, or is blocked itself."""
+    blocked: set[str] = set()
+    children = [run for run in plan.runs.values() if run.parent]
+    while True:
+        failed = {
+            run.run_id
+            for run in children
+            if run.parent in blocked or _status(commits, run.parent) == "failed"
+            if _status(commits, run.run_id) != "complete"
+        }
+        if failed <= blocked:
+            return blocked
+        blocked |= failed
+
+
+def _needed_parents(
+    plan: Plan, due: set[str], commits: Mapping[str, Commit], has_weights: Callable[[str], bool]
+) -> set[str]:
+    """Planned runs that due runs learn from, directly or not, and that are missing or kept no weights."""
+    needed: set[str] = set()
+    waiting = [plan.runs[run_id].parent for run_id in due]
+    while waiting:
+        run_id = waiting.pop()
+        if not run_id or run_id in needed or run_id not in plan.runs:
+            continue
+        if _status(commits, run_id) != "complete" or not has_weights(run_id):
+            needed.add(run_id)
+            waiting.append(plan.runs[run_id].parent)
+    return needed
+
+
+def _status(commits: Mapping[str, Commit], run_id: str) -> str:
     """A pruned run counts as missing: its curve was cut for a search, not for a table."""
-    commit = commits.get(run.run_id)
+    commit = commits.get(run_id)
     return "missing" if commit is None else commit.status
 
 

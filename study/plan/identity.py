@@ -18,11 +18,16 @@ _QUOTED = json.dumps(_SEED)
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """A cell trained with one seed on one fold."""
+    """A cell trained with one seed on one fold.
+
+    Attributes:
+        parent: the run of this study that it learns from, which is trained first; empty where there is none.
+    """
 
     seed: int
     fold: int
     run_id: str
+    parent: str = ""
 
 
 class Identities:

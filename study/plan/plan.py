@@ -8,6 +8,7 @@ from typing import Any
 
 from study.plan.identity import Replicate
 from study.plan.layers import Sections
+from study.plan.parents import with_parent
 from study.spec.model import Resources
 from study.spec.spec import Claim, Spec
 from trainables.config import RunConfig
@@ -42,7 +43,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One training; it may stand behind several cells."""
+    """One training; it may stand behind several cells.
+
+    Attributes:
+        parent: the run that this one learns from, which is trained first; empty where there is none.
+        is_parent: whether runs of this plan learn from it: its weights are kept.
+    """
 
     run_id: str
     seed: int
@@ -50,11 +56,15 @@ class PlannedRun:
     resources: Resources
     cells: tuple[int, ...]
     base: RunConfig = field(repr=False)
+    parent: str = ""
+    is_parent: bool = False
 
     @cached_property
     def config(self) -> RunConfig:
         """The resolved configuration, without parameters that cannot matter; its `run_id()` is this run's."""
-        return self.base.model_copy(update={"seed": self.seed, "fold": self.fold}).simplified()
+        run = with_parent(self.base, self.parent) if self.parent else self.base
+        keep = run.keep.model_copy(update={"weights": "selected"}) if self.is_parent else run.keep
+        return run.model_copy(update={"seed": self.seed, "fold": self.fold, "keep": keep}).simplified()
 
 
 @dataclass(frozen=True)
@@ -131,5 +141,10 @@ class Plan:
 
 
 def _cell_record(cell: Cell) -> dict[str, Any]:
-    replicates = [{"seed": each.seed, "fold": each.fold, "run_id": each.run_id} for each in cell.replicates]
+    replicates = [_replicate_record(replicate) for replicate in cell.replicates]
     return {"method": cell.method, "axes": dict(cell.axes), "baseline": cell.baseline, "replicates": replicates}
+
+
+def _replicate_record(replicate: Replicate) -> dict[str, Any]:
+    record = {"seed": replicate.seed, "fold": replicate.fold, "run_id": replicate.run_id}
+    return {**record, "parent": replicate.parent} if replicate.parent else record

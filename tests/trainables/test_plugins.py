@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from trainables.batch import Batch
 from trainables.config import RunConfig
 from trainables.errors import ConfigError
-from trainables.losses.config import LOSSES
-from trainables.losses.module import ProxyLoss
+from trainables.losses import LOSSES
+from trainables.losses.module import BaseLoss
 from trainables.plugins import load_plugins
 
 LOSS = '''\
 from typing import ClassVar, Literal
-from trainables.losses.config import LOSSES, LossConfig
+from trainables.losses import LOSSES, LossConfig
 
 loaded = []
 loaded.append(1)
@@ -47,11 +48,11 @@ def test_a_plugin_brings_a_loss_that_a_run_can_name(plugin: Path) -> None:
     assert load_plugins([plugin]) == (plugin,)
     run = RunConfig.model_validate({"loss": {"name": "dot", "factor": 2.0}})
     assert run.run_id() != RunConfig.model_validate({"loss": "dot"}).run_id()
-    loss = ProxyLoss(run.loss, num_classes=3, embedding_dim=2, seed=0)
+    loss = BaseLoss(run.loss, num_classes=3, embedding_dim=2, seed=0)
     assert loss.proxies is not None
     rows, labels = torch.ones(2, 2), torch.tensor([0, 2])
     expected = -2 * loss.proxies.detach()[labels].sum(1).mean()
-    assert float(loss(rows, labels).detach()) == pytest.approx(float(expected))
+    assert float(loss(Batch(rows, labels, loss.classes)).detach()) == pytest.approx(float(expected))
 
 
 def test_it_is_loaded_once_however_it_is_written(plugin: Path, monkeypatch: pytest.MonkeyPatch) -> None:

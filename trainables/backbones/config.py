@@ -55,4 +55,4 @@ class MobileNetV2(BackboneConfig):
     implementation: ClassVar[str] = "trainables.backbones.torchvision_models:build"
 
 
-BACKBONES: dict[str, type[Part]] = registered(Conv4, ResNet18, ResNet50, MobileNetV2)
+BACKBONES = registered(Conv4, ResNet18, ResNet50, MobileNetV2, base=BackboneConfig, group="dml_study.backbones")

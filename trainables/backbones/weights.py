@@ -33,7 +33,7 @@ def resolve(config: BackboneConfig, *, search: Sequence[Path], cache: Path) -> B
             )
         return config
     path = _find(config, search)
-    revision = _remembered_revision(path, cache)
+    revision = remembered_revision(path, cache)
     _require_revision(config, path, revision)
     return config.model_copy(update={"weights": str(path), "weights_revision": revision})
 
@@ -84,7 +84,8 @@ def _require_revision(config: BackboneConfig, path: Path, revision: str) -> None
         )
 
 
-def _remembered_revision(path: Path, cache: Path) -> str:
+def remembered_revision(path: Path, cache: Path) -> str:
+    """`file_revision`, worked out once for each size and modification time of the file."""
     status = path.stat()
     stamp = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
     known = _read(cache / _REVISIONS)

@@ -20,6 +20,7 @@ from trainables.atomic_cache import build_once
 from trainables.datasets.images import ImageSet
 from trainables.datasets.source import Index, Progress, Reader, UnreadableImageError
 from trainables.datasets.storage import require_space, storage_errors
+from trainables.datasets.targets import Targets
 from trainables.errors import DataError
 
 __all__ = ["IMAGES", "METADATA", "open_or_build", "problem", "verify", "write_images"]
@@ -80,6 +81,7 @@ def _open(folder: Path) -> ImageSet:
     split = np.array(metadata["split"], dtype=np.str_)
     for array in (labels, split):
         array.setflags(write=False)
+    targets = metadata.get("targets")  # absent in entries of earlier versions
     return ImageSet(
         images=np.load(folder / IMAGES, mmap_mode="r"),
         labels=labels,
@@ -88,6 +90,7 @@ def _open(folder: Path) -> ImageSet:
         paths=tuple(metadata["paths"]),
         revision=metadata["revision"],
         key=folder.name,
+        targets=None if targets is None else Targets.recorded(targets),
     )
 
 

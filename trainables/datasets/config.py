@@ -1,10 +1,11 @@
 """Configuration of the datasets. A new dataset: one class here, one loader that `implementation` names, one line."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from trainables.parts import Part, hidden, registered
+from trainables.metrics import needs_targets
+from trainables.parts import Part, added, hidden, registered
 
 
 class DatasetConfig(Part):
@@ -18,6 +19,19 @@ class DatasetConfig(Part):
     @property
     def title(self) -> str:
         return self.label or self.name
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether images have continuous labels beside their classes."""
+        return False
+
+    def refusal(self, run: Any) -> str | None:
+        if self.has_targets or not needs_targets(run.protocol.select_by):
+            return None
+        return (
+            f"protocol.select_by '{run.protocol.select_by}' needs continuous labels and dataset '{self.title}' has "
+            "classes only; select by 'map_at_r', or name number columns of its label file in dataset.target_columns"
+        )
 
 
 class Glyphs(DatasetConfig):
@@ -45,7 +59,30 @@ class ImageFolder(DatasetConfig):
     channels: Literal[1, 3] = 3
     resize: Literal["squash", "crop"] = "squash"
     """squash: to a square, whatever the aspect; crop: short side to the size, then the centre."""
+    target_columns: tuple[str, ...] = added((), legacy=())
+    """Number columns that are the images' continuous label, of the CSV file or of `labels.csv` beside the splits."""
+    target_period: float | None = added(None, legacy=None, gt=0)
+    """Where the numbers start again, 360 for angles in degrees; each column goes around for itself."""
+    target_groups: Literal["all", "class"] = added("all", legacy="all")
+    """Which images have comparable labels: all of them, or those of one class (angles of different objects)."""
     implementation: ClassVar[str] = "trainables.datasets.image_folder:ImageFolder"
 
+    @field_validator("target_columns")
+    @classmethod
+    def _distinct(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"names a column twice: {', '.join(value)}")
+        return value
 
-DATASETS: dict[str, type[Part]] = registered(Glyphs, ImageFolder)
+    @model_validator(mode="after")
+    def _targets_are_named(self) -> Self:
+        if not self.target_columns and (self.target_period is not None or self.target_groups != "all"):
+            raise ValueError("target_period and target_groups say how target_columns compare; name the columns too")
+        return self
+
+    @property
+    def has_targets(self) -> bool:
+        return bool(self.target_columns)
+
+
+DATASETS = registered(Glyphs, ImageFolder, base=DatasetConfig, group="dml_study.datasets")

@@ -4,6 +4,7 @@ import difflib
 import importlib.metadata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from trainables.datasets import config
 from trainables.datasets.files import Files, ListedFiles, directory_files, zip_files
 from trainables.datasets.listing import index_of_files, index_of_samples, read_csv
 from trainables.datasets.revision import files_revision
-from trainables.datasets.source import Index, Progress, Reader
+from trainables.datasets.source import Index, IndexedTargets, Progress, Reader
+from trainables.datasets.target_columns import read_columns, read_label_file
 from trainables.errors import DataError
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ class ImageFolder:
 
     def resolve(self, *, search: Sequence[Path], cache: Path, progress: Progress | None = None) -> config.ImageFolder:
         path = locate(self.config.path, search)
-        with _listed(path) as (files, _):
+        with _listed(path) as (files, index):
+            self._with_targets(files, index)  # a label file that cannot be used is refused before anything starts
             revision = files_revision(files, cache=cache, progress=progress)
         return self.config.model_copy(update={"path": str(path), "revision": revision})
 
@@ -47,7 +50,19 @@ class ImageFolder:
     @contextmanager
     def open(self) -> Iterator[tuple[Index, Reader]]:
         with _listed(Path(self.config.path)) as (files, index):
-            yield index, self._reader(files, index)
+            yield self._with_targets(files, index), self._reader(files, index)
+
+    def _with_targets(self, files: Files, index: Index) -> Index:
+        """The index with the numbers of `target_columns`, where any are named."""
+        columns, place = self.config.target_columns, files.location
+        if not columns:
+            return index
+        if place.suffix.lower() == ".csv":
+            values = read_columns(str(place), files.read(place.name), columns, index.paths)
+        else:
+            values = read_label_file(files, columns, index.paths)
+        group = index.labels if self.config.target_groups == "class" else (0,) * len(index.labels)
+        return replace(index, targets=IndexedTargets(values, group, self.config.target_period))
 
     def _reader(self, files: Files, index: Index) -> Reader:
         from trainables.datasets.decoding import decode

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.datasets.targets import Targets
+
 __all__ = ["ImageSet"]
 
 
@@ -20,6 +22,7 @@ class ImageSet:
         paths: one name per image, relative to the dataset.
         revision: hash of the content that the images were read from.
         key: hash of everything that the pixels depend on (revision, parameters, decoder); names caches made from them.
+        targets: continuous labels, where the dataset has them.
     """
 
     images: NDArray[np.uint8]
@@ -29,6 +32,7 @@ class ImageSet:
     paths: tuple[str, ...]
     revision: str
     key: str = ""
+    targets: Targets | None = None
 
     @property
     def channels(self) -> int:

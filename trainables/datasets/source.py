@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SPLITS", "Index", "Progress", "Reader", "Source", "UnreadableImageError"]
+__all__ = ["SPLITS", "Index", "IndexedTargets", "Progress", "Reader", "Source", "UnreadableImageError"]
 
 SPLITS = ("train", "test")
 """Every dataset has both; validation classes are taken from the training classes by the protocol."""
@@ -29,6 +29,15 @@ class UnreadableImageError(Exception):
 
 
 @dataclass(frozen=True)
+class IndexedTargets:
+    """Continuous labels of the images of an index; see `trainables.datasets.targets.Targets`."""
+
+    values: tuple[tuple[float, ...], ...]
+    group: tuple[int, ...]
+    period: float | None = None
+
+
+@dataclass(frozen=True)
 class Index:
     """The images of a dataset in their order, without pixels.
 
@@ -37,12 +46,14 @@ class Index:
         labels: index into `class_names` per image.
         split: one of `SPLITS` per image.
         class_names: over both splits.
+        targets: continuous labels, where the dataset has them.
     """
 
     paths: tuple[str, ...]
     labels: tuple[int, ...]
     split: tuple[str, ...]
     class_names: tuple[str, ...]
+    targets: IndexedTargets | None = None
 
 
 Reader = Callable[[int], "NDArray[np.uint8]"]

@@ -7,14 +7,20 @@ images to one point scores 0 where it has wrong items, not what the order of fil
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from trainables.geometry import unit, widened
+from trainables.geometry import lipschitz, unit, widened
 
-Distance = Literal["cosine", "euclidean"]
+Distance = Literal["cosine", "euclidean", "lipschitz"]
+
+_PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
+    "cosine": unit,
+    "euclidean": lambda vectors: vectors,
+    "lipschitz": lipschitz,
+}
 
 CHUNK_ELEMENTS = 2**22
 """Upper bound on queries x gallery scores held at once: 16 MB in float32."""
@@ -77,7 +83,7 @@ def retrieval_report(
         gallery_labels: [N].
         ks: depths of Recall@k; a depth beyond the gallery is fine.
         distance: "cosine" normalizes; "euclidean" does not, and is computed in float64, since squared distances
-            cancel.
+            cancel; "lipschitz" is Euclidean between embeddings that are normalized where their norm exceeds 1.
         chunk_elements: bound on the scores held at once; it does not change the result.
 
     Raises:
@@ -96,7 +102,7 @@ def retrieval_report(
     if not queries.numel():
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
-    scores_of, depth = _scorer(items, distance), max(int(relevant.max()), *ks, 1)
+    scores_of, depth = scorer(items, distance), max(int(relevant.max()), *ks, 1)
     values = []
     for rows in torch.split(queries, max(1, chunk_elements // max(items.shape))):
         scores = scores_of(embeddings[rows])
@@ -105,7 +111,7 @@ def retrieval_report(
         hits, ranks = _ranks(scores, labels[rows], item_labels, depth)
         values.append(_query_metrics(hits, ranks, relevant[rows], ks))
     names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
-    return _report(names, torch.cat(values).cpu(), labels[queries].cpu(), excluded=len(labels) - len(queries))
+    return averaged(names, torch.cat(values).cpu(), labels[queries].cpu(), excluded=len(labels) - len(queries))
 
 
 def _relevant_counts(labels: Tensor, item_labels: Tensor) -> Tensor:
@@ -114,24 +120,25 @@ def _relevant_counts(labels: Tensor, item_labels: Tensor) -> Tensor:
     return torch.where(known[place] == labels, counts[place], 0)
 
 
-def _scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
+def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     """A function from queries [b, D] to scores [b, N], larger is nearer."""
-    prepared = unit(items) if distance == "cosine" else items
+    prepare = _PREPARED[distance]
+    prepared = prepare(items)
     # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
     distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
     has_equal_items = distinct.shape[0] < prepared.shape[0]
     prepared = distinct if has_equal_items else prepared
     del distinct
-    if distance == "euclidean":
+    if distance != "cosine":
         prepared = prepared.double()
         offsets = prepared.square().sum(dim=1)
 
     def scores(queries: Tensor) -> Tensor:
         with torch.autocast(device_type=queries.device.type, enabled=False):
             if distance == "cosine":
-                result = unit(queries).to(prepared.dtype) @ prepared.T
+                result = prepare(queries).to(prepared.dtype) @ prepared.T
             else:
-                result = 2 * queries.double() @ prepared.T - offsets  # -|q - g|^2 up to a constant of the query
+                result = 2 * prepare(queries).double() @ prepared.T - offsets  # -|q - g|^2 up to |q|^2
         return result.index_select(1, inverse) if has_equal_items else result
 
     return scores
@@ -164,7 +171,8 @@ def _query_metrics(hits: Tensor, ranks: Tensor, relevant: Tensor, ks: Sequence[i
     return torch.stack([*columns, within.sum(dim=1) / relevant.double(), precision.sum(dim=1) / relevant], dim=1)
 
 
-def _report(names: Sequence[str], values: Tensor, labels: Tensor, *, excluded: int) -> Retrieval:
+def averaged(names: Sequence[str], values: Tensor, labels: Tensor, *, excluded: int) -> Retrieval:
+    """Means of metrics [Q, M] over all queries and over those of each label."""
     known, place, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     sums = torch.zeros(len(known), len(names), dtype=torch.float64).index_add_(0, place, values)
     means = (sums / counts[:, None]).tolist()
@@ -187,18 +195,18 @@ def _check_arguments(
 ) -> None:
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels belong together: give both or neither")
-    _check_set("embeddings", embeddings, labels)
+    check_set("embeddings", embeddings, labels)
     if gallery is not None and gallery_labels is not None:
-        _check_set("gallery", gallery, gallery_labels)
+        check_set("gallery", gallery, gallery_labels)
         if gallery.shape[1] != embeddings.shape[1]:
             raise ValueError(f"embeddings {list(embeddings.shape)} and gallery {list(gallery.shape)} differ in D")
     if any(k < 1 for k in ks):
         raise ValueError(f"depths of Recall@k start at 1: ks={list(ks)}")
-    if distance not in ("cosine", "euclidean"):
-        raise ValueError(f"unknown distance '{distance}'; known: cosine, euclidean")
+    if distance not in get_args(Distance):
+        raise ValueError(f"unknown distance '{distance}'; known: {', '.join(get_args(Distance))}")
 
 
-def _check_set(name: str, vectors: Tensor, labels: Tensor) -> None:
+def check_set(name: str, vectors: Tensor, labels: Tensor) -> None:
     if vectors.ndim != 2 or labels.shape != vectors.shape[:1]:
         raise ValueError(f"expected {name} [N, D] with labels [N]; got {list(vectors.shape)}, {list(labels.shape)}")
     if vectors.shape[0] == 0:

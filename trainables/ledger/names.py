@@ -58,6 +58,11 @@ def checkpoint_key(run_id: str, attempt: str, epoch: int) -> str:
     return f"checkpoints/{run_id}/{attempt}-{epoch:06d}.ckpt"
 
 
+def weights_key(run_id: str) -> str:
+    """Where a run keeps the weights of its selected epoch."""
+    return f"artifacts/{run_id}/weights.pt"
+
+
 def attempt_name(generation: int, counter: int) -> str:
     """`"0002_01"`: first attempt under driver generation 2."""
     return f"{generation:04d}_{counter:02d}"

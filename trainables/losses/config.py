@@ -1,22 +1,39 @@
-"""Configuration of the base losses. A new loss: one class here, one function in `functional`, one registry line."""
+"""Configuration of the base losses. A new loss: one class, one function or module, one line in `losses.registry`."""
 
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from trainables.parts import Part, registered
+from trainables.parts import Part
 
-ProxyInit = Literal["kaiming_uniform", "kaiming_normal", "normal"]
+ProxyInit = Literal["kaiming_uniform", "kaiming_normal", "normal", "small_normal"]
 
 
 class LossConfig(Part):
-    """A loss on embeddings [B, D], labels [B] and, where it has them, proxies [C * K, D].
+    """What a run minimises, on embeddings [B, D] and labels [B].
 
-    The loss calls `implementation(embeddings, labels, proxies, **arguments())`.
+    `implementation` names a function, or a module class that is built as `cls(**arguments())` and keeps a state:
+
+    - with proxies: `f(embeddings, labels, proxies [C * K, D], **arguments())`, and `bias`, `excluded`, `real` as below;
+    - with pairs: `f(embeddings, labels)` and `f(embeddings, labels, references [R, D], reference_labels [R])`;
+    - on label distances: `f(embeddings, distances [B - 1] of rows 1.. to row 0)`.
     """
 
     has_proxies: ClassVar[bool] = True
-    centers_per_class: ClassVar[int] = 1
+    has_bias: ClassVar[bool] = False
+    """Whether it learns a bias [C], which it takes as `bias`."""
+    is_softmax: ClassVar[bool] = False
+    """Whether it is a cross entropy over classes; takes `excluded`, bool [B, C], classes that a row does not see."""
+    is_pairwise: ClassVar[bool] = False
+    """Whether it compares pairs of embeddings, of a batch or with references."""
+    stateful: ClassVar[bool] = False
+    """Whether it follows the training and takes `real`, the number of rows that are images of the step."""
+    target: ClassVar[Literal["class", "distance"]] = "class"
+
+    @property
+    def centers(self) -> int:
+        """Proxies of each class, K."""
+        return 1
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the function: every field but the part's name and the proxies' initialisation."""
@@ -30,6 +47,7 @@ class NormSoftmax(LossConfig):
     scale: float = Field(23.0, gt=0)
     """Inverse temperature s; the Proxy Synthesis and MemVir code uses 23."""
     proxy_init: ProxyInit = "kaiming_uniform"
+    is_softmax: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.functional:norm_softmax"
 
 
@@ -40,6 +58,7 @@ class ProxyNCA(LossConfig):
     scale: float = Field(12.0, gt=0)
     """Factor on the squared distance between unit vectors."""
     proxy_init: ProxyInit = "kaiming_uniform"
+    is_softmax: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.functional:proxy_nca"
 
 
@@ -53,6 +72,3 @@ class ProxyAnchor(LossConfig):
     """Added to negative and taken from positive cosines; the paper's delta."""
     proxy_init: ProxyInit = "kaiming_normal"
     implementation: ClassVar[str] = "trainables.losses.functional:proxy_anchor"
-
-
-LOSSES: dict[str, type[Part]] = registered(NormSoftmax, ProxyNCA, ProxyAnchor)

@@ -3,24 +3,28 @@
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.classes import Classes
 from trainables.losses.config import LossConfig, ProxyInit
 from trainables.parts import load_implementation
-from trainables.randomness import generator
+from trainables.randomness import generator, isolated_rng
 
 
-class ProxyLoss(nn.Module):
+class BaseLoss(nn.Module):
     """Holds the proxies and calls the loss that a configuration names.
 
     Attributes:
         proxies: [C * K, D], raw; None for a loss that has no proxies.
+        bias: [C]; None for a loss without biases.
     """
 
     proxies: nn.Parameter | None
+    bias: nn.Parameter | None
 
     def __init__(self, config: LossConfig, *, num_classes: int, embedding_dim: int, seed: int) -> None:
         """
@@ -32,41 +36,71 @@ class ProxyLoss(nn.Module):
         """
         super().__init__()
         self.config = config
-        self._function: Callable[..., Tensor] = partial(load_implementation(config), **config.arguments())
+        self.function: Callable[..., Tensor] = _function(config, seed)
         self.register_parameter("proxies", _initial_parameter(config, num_classes, embedding_dim, seed))
+        self.register_parameter("bias", nn.Parameter(torch.zeros(num_classes)) if config.has_bias else None)
 
     @property
     def classes(self) -> Classes | None:
         """The class representation that a synthesis may enlarge; None for a loss without proxies."""
         if self.proxies is None:
             return None
-        return Classes(self.proxies, centers_per_class=self.config.centers_per_class)
+        return Classes(self.proxies, self.bias, centers_per_class=self.config.centers)
 
-    def forward(self, embeddings: Tensor, labels: Tensor, classes: Classes | None = None) -> Tensor:
-        """The loss, a scalar, on the given (enlarged) classes or, without any, on the learned ones."""
-        classes = self.classes if classes is None else classes
-        if classes is None:
-            return self._function(embeddings, labels)
-        return self._function(embeddings, labels, classes.weights)
+    def forward(self, batch: Batch) -> Tensor:
+        """The loss, a scalar."""
+        if batch.classes is None:
+            return self.function(batch.embeddings, batch.labels)
+        return self.function(batch.embeddings, batch.labels, batch.classes.weights, **self._extras(batch))
+
+    def against(self, batch: Batch, references: Tensor, reference_labels: Tensor) -> Tensor:
+        """A pair loss between every row of the batch and all references [R, D] with labels [R].
+
+        Raises:
+            ValueError: the loss compares no pairs.
+        """
+        if not self.config.is_pairwise:
+            raise ValueError(f"loss '{self.config.name}' compares no pairs")
+        return self.function(batch.embeddings, batch.labels, references, reference_labels)
+
+    def _extras(self, batch: Batch) -> dict[str, Any]:
+        assert batch.classes is not None
+        extras: dict[str, Any] = {}
+        if self.config.has_bias:
+            extras["bias"] = batch.classes.bias
+        if batch.excluded is not None:
+            extras["excluded"] = batch.excluded
+        if self.config.stateful:
+            extras["real"] = batch.real_rows
+        return extras
 
 
 def initial_proxies(rows: int, embedding_dim: int, init: ProxyInit, *, seed: int) -> Tensor:
     """Initial proxies [rows, D], drawn on the CPU from (seed, "proxies").
 
     `kaiming_uniform` is uniform in +-1/sqrt(D) (Proxy Synthesis code), `kaiming_normal` has the standard deviation
-    sqrt(2 / rows) (Proxy Anchor code), `normal` has 1.
+    sqrt(2 / rows) (Proxy Anchor code), `normal` has 1, `small_normal` has 0.01 (CurricularFace code).
     """
     proxies, source = torch.empty(rows, embedding_dim), generator(seed, "proxies")
     if init == "kaiming_uniform":
         return nn.init.kaiming_uniform_(proxies, a=math.sqrt(5), generator=source)
     if init == "kaiming_normal":
         return nn.init.kaiming_normal_(proxies, mode="fan_out", generator=source)
-    return nn.init.normal_(proxies, generator=source)
+    return nn.init.normal_(proxies, std=0.01 if init == "small_normal" else 1.0, generator=source)
+
+
+def _function(config: LossConfig, seed: int) -> Callable[..., Tensor]:
+    """A pure function with its arguments, or a module that keeps a state of its own."""
+    implementation: Any = load_implementation(config)
+    if not isinstance(implementation, type):
+        return partial(implementation, **config.arguments())
+    with isolated_rng(seed, "loss"):
+        module: nn.Module = implementation(**config.arguments())
+    return module
 
 
 def _initial_parameter(config: LossConfig, num_classes: int, embedding_dim: int, seed: int) -> nn.Parameter | None:
     if not config.has_proxies:
         return None
     init: ProxyInit = config.model_dump()["proxy_init"]
-    rows = num_classes * config.centers_per_class
-    return nn.Parameter(initial_proxies(rows, embedding_dim, init, seed=seed))
+    return nn.Parameter(initial_proxies(num_classes * config.centers, embedding_dim, init, seed=seed))

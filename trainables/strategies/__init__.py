@@ -1,5 +1,6 @@
 """Strategies: how training is organised around the loss."""
 
-from trainables.strategies.config import STRATEGIES, StrategyConfig
+from trainables.strategies.config import StrategyConfig
+from trainables.strategies.registry import STRATEGIES
 
 __all__ = ["STRATEGIES", "StrategyConfig"]

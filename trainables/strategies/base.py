@@ -1,12 +1,27 @@
 """What a strategy offers to the session that carries a run to its rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from trainables.errors import DataError
+
 EpochRow = dict[str, Any]
 """Columns of the `epochs` table that the strategy knows."""
+
+Artifacts = Callable[[str], bytes]
+"""Reads a key of the run's results folder, such as `artifacts/<run_id>/weights.pt`."""
+
+
+def no_artifacts(key: str) -> bytes:
+    """Where there is no results folder.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(f"{key} is needed, and this run has no results folder to read it from")
 
 
 @dataclass(frozen=True)
@@ -20,6 +35,7 @@ class Outcome:
         classes: rows of the `classes` table.
         weights: state dicts of the selected epoch.
         test_embeddings: raw embeddings of the test images [N, D].
+        extra: further figures of the run, by the name that they get in its row.
     """
 
     selected_epoch: int | None
@@ -29,6 +45,7 @@ class Outcome:
     classes: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Any] = field(default_factory=dict)
     test_embeddings: Tensor | None = None
+    extra: dict[str, float] = field(default_factory=dict)
 
 
 class Strategy(Protocol):

@@ -1,14 +1,58 @@
 """Configuration of the strategies. `implementation` names a class with the interface of `strategies.plain.Plain`."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from trainables.parts import Part, registered
+from pydantic import Field, model_validator
+
+from trainables.parts import Config, Part, hidden
+
+
+class Parent(Config):
+    """A finished run whose kept weights another run needs. Exactly one of `method`, `run` and `weights` is given."""
+
+    method: str = hidden("")
+    """A method of the same study; planning finds its run in the cell of the same dataset and axes."""
+    seed: Literal["same"] | int = hidden("same")
+    """Which of that method's replicates."""
+    run: str = Field("", pattern=r"^([0-9a-f]{16})?$")
+    """Id of the run."""
+    results: str = hidden("")
+    """Results folder of that run; the study's own where empty."""
+    weights: str = hidden("")
+    """A file of kept weights (`artifacts/<run>/weights.pt`)."""
+    weights_revision: str = ""
+    """Hash of that file; filled in when a study is planned."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        given = [key for key in ("method", "run", "weights") if getattr(self, key)]
+        if self.run and given == ["method", "run"]:
+            return self  # planned
+        if len(given) != 1:
+            raise ValueError(f"needs exactly one of method, run and weights, has {' and '.join(given) or 'none'}")
+        return self
 
 
 class StrategyConfig(Part):
     """How a run is organised: plain epochs, no training at all, outer loops, teachers."""
 
     trains: ClassVar[bool] = True
+    uses_loss: ClassVar[bool] = True
+    """Whether the run's loss and synthesis take part; a strategy with an objective of its own leaves them out."""
+
+    @property
+    def parent(self) -> Parent | None:
+        """The run that this one starts from or learns from; it is trained first."""
+        return None
+
+    def with_parent(self, parent: Parent) -> Self:
+        """The same strategy with another parent; a strategy that has one overrides it."""
+        raise NotImplementedError(f"strategy '{self.name}' has no parent")
+
+    @property
+    def objective(self) -> str:
+        """What is minimised, for the `loss` column of a strategy that does not use the run's loss."""
+        return ""
 
 
 class Plain(StrategyConfig):
@@ -24,6 +68,3 @@ class Untrained(StrategyConfig):
     name: Literal["untrained"] = "untrained"
     trains: ClassVar[bool] = False
     implementation: ClassVar[str] = "trainables.strategies.untrained:Untrained"
-
-
-STRATEGIES: dict[str, type[Part]] = registered(Plain, Untrained)

@@ -2,13 +2,14 @@
 
 import math
 import time
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from trainables.config import RunConfig
-from trainables.strategies.base import EpochRow, Outcome
+from trainables.datasets.robustness import training_set_figures
+from trainables.metrics import best, sign
+from trainables.strategies.base import Artifacts, EpochRow, Outcome, no_artifacts
 from trainables.training.data import RunData
+from trainables.training.deformed import deformed_metrics
 from trainables.training.fit import Fit
 from trainables.training.measure import class_rows, columns, measure
 
@@ -17,38 +18,68 @@ class Plain:
     """Epochs of steps on the training classes with evaluations in between.
 
     Phase `select` trains without the held-out classes and keeps the weights of the best validation epoch (the earliest
-    of equals). With `protocol.refit`, phase `refit` then trains from scratch on all training classes, as many epochs.
+    of equals); it ends early where `protocol.patience` evaluations brought no better one. With `protocol.refit`, phase
+    `refit` then trains from scratch on all training classes, as many epochs as were selected.
     Test classes are looked at once, at the end, unless the protocol says otherwise.
     """
 
-    def __init__(self, run: RunConfig, data: RunData, all_classes: RunData) -> None:
-        """Args: data: with held-out classes; all_classes: with all training classes, for the refit."""
-        self.run, self.data, self.all_classes = run, data, all_classes
+    def __init__(
+        self, run: RunConfig, data: RunData, all_classes: RunData, *, artifacts: Artifacts = no_artifacts
+    ) -> None:
+        """
+        Args:
+            data: with held-out classes.
+            all_classes: with all training classes, for the refit.
+            artifacts: reads what other runs kept.
+        """
+        self.run, self.data, self.all_classes, self.artifacts = run, data, all_classes, artifacts
         self.phase = "select"
-        self.fit = Fit(run, data, epochs=run.training.epochs)
+        self.fit = self._new_fit(data, epochs=run.training.epochs)
         self.selected: dict[str, Any] = {"epoch": 0, "score": -math.inf, "metrics": {}, "weights": {}}
         self.best_test: dict[str, float] = {}
 
+    def _new_fit(self, data: RunData, *, epochs: int) -> Fit:
+        """A fit from scratch; strategies with an objective of their own give another one."""
+        return Fit(self.run, data, epochs=epochs)
+
+    def _evaluated(self, metrics: dict[str, float]) -> dict[str, float]:
+        """After an evaluation on validation classes; returns figures for the epoch's row."""
+        return {}
+
     @property
     def finished(self) -> bool:
-        return self.fit.epoch >= self.fit.epochs and (self.phase == "refit" or not self.run.protocol.refit)
+        return self._phase_over and (self.phase == "refit" or not self.run.protocol.refit)
 
     @property
     def epochs_done(self) -> int:
-        return self.fit.epoch + (self.run.training.epochs if self.phase == "refit" else 0)
+        return self.fit.epoch + (self._select_epochs if self.phase == "refit" else 0)
 
     @property
     def epochs_planned(self) -> int:
-        epochs = self.run.training.epochs
-        return epochs + self.fit.epochs if self.phase == "refit" else epochs
+        if self.phase == "refit":
+            return self._select_epochs + self.fit.epochs
+        return self.fit.epoch if self._phase_over else self.run.training.epochs
+
+    @property
+    def _phase_over(self) -> bool:
+        return self.fit.epoch >= (self.fit.epochs if self.phase == "refit" else self._select_epochs)
+
+    @property
+    def _select_epochs(self) -> int:
+        """Epochs of phase `select` if no evaluation to come is better than the best so far."""
+        epochs, protocol = self.run.training.epochs, self.run.protocol
+        if protocol.patience is None or protocol.selection == "last":
+            return epochs
+        start: int = max(self.selected["epoch"], self.run.synthesis.grace_epochs)
+        return min(epochs, (start // protocol.evaluate_every + protocol.patience) * protocol.evaluate_every)
 
     def epoch(self) -> EpochRow:
-        if self.phase == "select" and self.fit.epoch >= self.fit.epochs:
+        if self.phase == "select" and self._phase_over:
             self._start_refit()
         stats = self.fit.train_epoch()
         start = time.perf_counter()
         evaluated = self._evaluate() if self._evaluation_due() else {}
-        extra = evaluated.pop("extra", {})
+        extra = {**self.fit.synthesis.epoch_metrics(), **evaluated.pop("extra", {})}
         return {
             "phase": self.phase,
             "epoch": self.fit.epoch,
@@ -63,7 +94,7 @@ class Plain:
         self.phase = "refit"
         self.selected = {**self.selected, "weights": {}}
         self.best_test = {}
-        self.fit = Fit(self.run, self.all_classes, epochs=self.selected["epoch"])
+        self.fit = self._new_fit(self.all_classes, epochs=self.selected["epoch"])
 
     def _evaluation_due(self) -> bool:
         return self.fit.epoch % self.run.protocol.evaluate_every == 0 or self.fit.epoch == self.fit.epochs
@@ -73,24 +104,27 @@ class Plain:
         result: dict[str, Any] = {}
         metrics: dict[str, float] = {}
         if self.phase == "select" and self.run.protocol.selection == "best_validation":
-            metrics = self._measure(self.data.split.val, self.data.split.val_labels)
+            metrics = self._measure("val")
             result = columns("val", metrics)
         if self.run.protocol.test == "every_eval":
-            test = self._measure(self.data.split.test, self.data.split.test_labels)
-            better = {key: max(value, self.best_test.get(key, -math.inf)) for key, value in test.items()}
-            self.best_test = better
+            test = self._measure("test")
+            self.best_test = {key: best(key, value, self.best_test.get(key, value)) for key, value in test.items()}
             test_columns = columns("test", test)
             result = {**result, **test_columns, "extra": {**result.get("extra", {}), **test_columns["extra"]}}
         self._select(metrics)
+        if metrics:
+            result["extra"] = {**result["extra"], **self._evaluated(metrics)}
         return result
 
-    def _measure(self, positions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        return measure(self.run, self.fit.embed(positions), labels).metrics
+    def _measure(self, part: Literal["val", "test"]) -> dict[str, float]:
+        split = self.data.split
+        embeddings = self.fit.embed(split.val if part == "val" else split.test)
+        return measure(self.run, self.data, embeddings, part).metrics
 
     def _select(self, metrics: dict[str, float]) -> None:
         last = self.fit.epoch == self.fit.epochs
         if metrics:
-            score = metrics[self.run.protocol.select_by]
+            score = sign(self.run.protocol.select_by) * metrics[self.run.protocol.select_by]
             if score > self.selected["score"]:
                 self._keep(score, metrics)
         elif last and self.phase == "select":
@@ -113,14 +147,20 @@ class Plain:
             "best_test": self.best_test,
             "weights": self.fit.weights(),
         }
+        extra = training_set_figures(self.fit.data.split, self.data.images.labels, self.run.training_set)
         if self.run.protocol.test == "never":
-            return Outcome(test={}, **shared)
+            return Outcome(test={}, extra=extra, **shared)
         split = self.data.split
         embeddings = self.fit.embed(split.test)
-        report = measure(self.run, embeddings, split.test_labels)
-        names = test_class_names(self.data)
+        report = measure(self.run, self.data, embeddings, "test")
+        layout = self.run.training.memory_format
+        extra |= deformed_metrics(self.run, self.data, self.fit.model, report.metrics, layout=layout)
         return Outcome(
-            test=report.metrics, classes=class_rows(report, names), test_embeddings=embeddings.cpu(), **shared
+            test=report.metrics,
+            classes=class_rows(report, test_class_names(self.data)),
+            test_embeddings=embeddings.cpu(),
+            extra=extra,
+            **shared,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.config import RunConfig
 from trainables.model import autocast
-from trainables.strategies.base import EpochRow, Outcome
+from trainables.strategies.base import Artifacts, EpochRow, Outcome, no_artifacts
 from trainables.strategies.plain import test_class_names
 from trainables.training.data import RunData
+from trainables.training.deformed import deformed_metrics
 from trainables.training.measure import class_rows, measure
 
 _CHUNK = 256
@@ -19,7 +20,9 @@ _CHUNK = 256
 class Untrained:
     """One evaluation and no training; the row that shows what training adds."""
 
-    def __init__(self, run: RunConfig, data: RunData, all_classes: RunData) -> None:
+    def __init__(
+        self, run: RunConfig, data: RunData, all_classes: RunData, *, artifacts: Artifacts = no_artifacts
+    ) -> None:
         self.run, self.data = run, data
         self.finished = False
         self.epochs_done = 0
@@ -33,27 +36,31 @@ class Untrained:
         if self.run.protocol.test == "never":
             return Outcome(selected_epoch=None, validation={}, test={})
         split = self.data.split
-        features = self._features(split.test)
-        report = measure(self.run, features, split.test_labels)
+        network = self._network()
+        features = self._features(network, split.test)
+        report = measure(self.run, self.data, features, "test")
         return Outcome(
             selected_epoch=None,
             validation={},
             test=report.metrics,
             classes=class_rows(report, test_class_names(self.data)),
             test_embeddings=features.cpu(),
+            extra=deformed_metrics(self.run, self.data, network, report.metrics, layout="contiguous"),
         )
 
-    @torch.inference_mode()
-    def _features(self, positions: np.ndarray) -> Tensor:
+    def _network(self) -> nn.Module:
         if self.data.cached_features:
-            return self.data.batch(positions)
+            return nn.Identity()
         from trainables.backbones.build import build_backbone
 
         channels = self.data.images.images.shape[1]
-        backbone = build_backbone(self.run.backbone, channels=channels, seed=self.run.seed).to(self.data.device).eval()
+        return build_backbone(self.run.backbone, channels=channels, seed=self.run.seed).to(self.data.device).eval()
+
+    @torch.inference_mode()
+    def _features(self, network: nn.Module, positions: np.ndarray) -> Tensor:
         chunks = [positions[start : start + _CHUNK] for start in range(0, len(positions), _CHUNK)]
         with autocast(self.run):
-            return torch.cat([backbone(self.data.batch(chunk)) for chunk in chunks])
+            return torch.cat([network(self.data.batch(chunk)) for chunk in chunks])
 
     def state_dict(self) -> dict[str, Any]:
         return {"finished": self.finished}

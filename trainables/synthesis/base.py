@@ -1,35 +1,83 @@
-"""What every synthesis does: enlarge one step's embeddings, labels and classes before the base loss sees them."""
+"""What every synthesis does: it takes part in a step between the images and the loss."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from trainables.classes import Classes
+from trainables.batch import Batch
+from trainables.losses.module import BaseLoss
 from trainables.step import Step
+from trainables.synthesis.config import SynthesisConfig
 
 
-class Synthesis(ABC):
-    """Constructed from its configuration: `load_implementation(config)(config)`."""
+@dataclass(frozen=True)
+class Space:
+    """The embedding space that a synthesis works in.
 
-    @abstractmethod
-    def enlarge(
-        self, embeddings: Tensor, labels: Tensor, classes: Classes | None, step: Step
-    ) -> tuple[Tensor, Tensor, Classes | None]:
-        """Adds rows and classes to one step.
+    Attributes:
+        num_classes: C, classes of the training split.
+        embedding_dim: D.
+        centers_per_class: K, proxies of each class.
+        has_bias: whether classes have biases and live in the raw, not normalized space.
+        seed: the run's; initial weights of a synthesis depend on it.
+        device: where the training runs.
+    """
+
+    num_classes: int
+    embedding_dim: int
+    centers_per_class: int = 1
+    has_bias: bool = False
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+class Synthesis:
+    """The base loss alone; subclasses override the hooks that they need.
+
+    A step calls `embed`, then `loss`, which calls `enlarge`. Every random draw of a step is derived from `step`, so
+    the hooks of one step can draw the same numbers, and there is no generator to save.
+    """
+
+    def __init__(self, config: SynthesisConfig, space: Space) -> None:
+        self.config = config
+        self.space = space
+
+    def begin_epoch(self, epoch: int, embed: Callable[[], tuple[Tensor, Tensor]], base: BaseLoss) -> None:
+        """Before the first step of an epoch.
 
         Args:
-            embeddings: [B, D], raw, on the device.
-            labels: [B], integers in 0..C-1.
-            classes: what the base loss learns; None for a loss without proxies.
-            step: where in the run; every random draw is derived from it.
-
-        Returns:
-            Embeddings [B', D], labels [B'] and classes C' >= C for the base loss. The real classes keep their indices.
+            epoch: from 0.
+            embed: gives raw embeddings [N, D] of all training images and their labels [N], without gradient; costs a
+                pass over the data.
+            base: the base loss.
         """
 
+    def embed(self, model: nn.Module, inputs: Tensor, step: Step) -> Tensor:
+        """Embeddings [B, D] of images or features; what mixes those does it here."""
+        embeddings: Tensor = model(inputs)
+        return embeddings
+
+    def enlarge(self, batch: Batch, step: Step) -> Batch:
+        """Adds rows and classes to a step. The real rows come first and the real classes keep their indices."""
+        return batch
+
+    def loss(self, base: BaseLoss, batch: Batch, step: Step) -> Tensor:
+        """The loss of a step, a scalar; what needs more than one call of the base loss does it here."""
+        return base(self.enlarge(batch, step))  # type: ignore[no-any-return]
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """What the run's optimiser trains at the rate of the proxies."""
+        return ()
+
+    def epoch_metrics(self) -> dict[str, float]:
+        """Figures of the epoch that has just ended, for its row."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on; a checkpoint holds it."""
+        """What the next epoch depends on, as tensors and plain values; a checkpoint holds it."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,16 +1,25 @@
-"""Configuration of the syntheses. A new synthesis: one class here, one class that `implementation` names, one line."""
+"""Configuration of the syntheses. A new synthesis: one class, one class that `implementation` names, one line."""
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from trainables.parts import Part, registered
+from trainables.parts import Part, added, at_defaults
 
 
 class SynthesisConfig(Part):
     """What enlarges (embeddings, labels, classes) before the base loss sees them."""
 
     needs_proxies: ClassVar[bool] = False
+
+    def refusal(self, run: Any) -> str | None:
+        """Syntheses of classes need classes to start from."""
+        if self.needs_proxies and not run.loss.has_proxies:
+            return (
+                f"synthesis '{self.name}' works on proxies and loss '{run.loss.name}' has none; take a loss with "
+                "proxies (norm_softmax, proxy_anchor, ...), or synthesis xbm for pair losses"
+            )
+        return None
 
     @property
     def grace_epochs(self) -> int:
@@ -22,7 +31,7 @@ class NoSynthesis(SynthesisConfig):
     """The base loss alone."""
 
     name: Literal["none"] = "none"
-    implementation: ClassVar[str] = "trainables.synthesis.none:NoSynthesis"
+    implementation: ClassVar[str] = "trainables.synthesis.base:Synthesis"
 
 
 class ProxySynthesis(SynthesisConfig):
@@ -35,11 +44,35 @@ class ProxySynthesis(SynthesisConfig):
     """Both parameters of the Beta distribution that the mixing weight of a step is drawn from."""
     compat: Literal["none", "official"] = "none"
     """`official` repeats the released code, its faults included (see `trainables.synthesis.proxy_synthesis`)."""
+    mixing: Literal["batch", "pair"] = added("batch", legacy="batch")
+    """One mixing weight for the whole batch, as published, or one for every pair (every synthetic class)."""
+    pairing: Literal["roll", "permutation", "nearest_proxy"] = added("roll", legacy="roll")
+    """A sample's partner: the one before it, as published; one of a random permutation; or the sample of another class
+    whose proxy is nearest to its own class's."""
+    synthetic_classes: Literal["class_pair", "pair"] = added("class_pair", legacy="class_pair")
+    """One synthetic class for every ordered pair of classes, or one for every pair of samples, as published: two of
+    the latter can have the same proxy."""
+    synthesize: Literal["both", "proxies", "embeddings"] = added("both", legacy="both")
+    """both: samples and classes, as published; proxies: classes without samples, negatives for the real ones;
+    embeddings: samples without classes, each labelled by the parent with the larger weight."""
     needs_proxies: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.synthesis.proxy_synthesis:ProxySynthesis"
 
+    @model_validator(mode="after")
+    def _official_has_no_variants(self) -> Self:
+        chosen = [key for key in _VARIANTS if getattr(self, key) != type(self).model_fields[key].default]
+        if self.compat == "official" and chosen:
+            raise ValueError(
+                f"compat 'official' repeats the released code, which has no {' and no '.join(chosen)}: leave them out, "
+                "or take compat 'none'"
+            )
+        return self
+
     def simplified(self) -> SynthesisConfig:
-        return NoSynthesis() if self.ratio == 0 else self
+        if self.ratio == 0:
+            return NoSynthesis()
+        return at_defaults(self, "synthetic_classes") if self.synthesize == "embeddings" else self
 
 
-SYNTHESES: dict[str, type[Part]] = registered(NoSynthesis, ProxySynthesis)
+_VARIANTS = ("mixing", "pairing", "synthetic_classes", "synthesize")
+"""Fields of `ProxySynthesis` that depart from the published method."""

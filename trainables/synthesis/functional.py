@@ -1,13 +1,19 @@
 """Formulas of the syntheses, without state and without randomness."""
 
+from collections.abc import Callable
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from trainables.classes import Classes
 from trainables.geometry import check_batch, unit, widened
 from trainables.synthesis.pairs import Count, Pairs, SameClass, SyntheticClasses, choose_pairs, separate_neighbours
+from trainables.synthesis.snapshots import memvir
 
-__all__ = ["mix_pairs", "proxy_synthesis", "separate_neighbours"]
+__all__ = ["memvir", "mix_pairs", "proxy_synthesis", "separate_neighbours"]
+
+Synthesize = Literal["both", "proxies", "embeddings"]
 
 
 def proxy_synthesis(
@@ -60,30 +66,66 @@ def proxy_synthesis(
 
 
 def mix_pairs(
-    embeddings: Tensor, labels: Tensor, classes: Classes, pairs: Pairs, *, mixing_weight: float
+    embeddings: Tensor,
+    labels: Tensor,
+    classes: Classes,
+    pairs: Pairs,
+    *,
+    mixing_weight: float | Tensor,
+    synthesize: Synthesize = "both",
 ) -> tuple[Tensor, Tensor, Classes]:
     """Appends the mixtures that `pairs` names to a batch and its classes.
 
     Classes with a bias (plain softmax) live in the raw space: their weights, biases and embeddings are mixed as they
     are. All others are directions: normalized before and after.
 
+    Args:
+        embeddings: [B, D], raw.
+        labels: [B], integers in 0..C-1.
+        classes: C classes.
+        pairs: n mixtures and m synthetic classes.
+        mixing_weight: weight of the first of each pair in [0, 1]; a number, or [m], one for every synthetic class and
+            so for all its mixtures.
+        synthesize: `both`; `proxies`, m classes that no row belongs to; or `embeddings`, n rows that belong to the
+            class of the parent with the larger weight (the first at 1/2). The paper names such ablations and does not
+            spell them out: this is our reading.
+
     Raises:
         ValueError: a mixing weight outside [0, 1].
     """
-    if not 0 <= mixing_weight <= 1:
+    if isinstance(mixing_weight, float | int) and not 0 <= mixing_weight <= 1:
         raise ValueError(f"mixing_weight must lie between 0 and 1, not {mixing_weight}")
     project = unit if classes.bias is None else widened
     rows, weights = project(embeddings), project(classes.weights)
-    centers = weights.reshape(classes.count, classes.centers_per_class, -1)
-    mixed_rows = _mix(rows, pairs.first, pairs.second, mixing_weight)
-    mixed_centers = _mix(centers, pairs.first_class, pairs.second_class, mixing_weight).flatten(0, 1)
+    weight = mixing_weight.to(rows) if isinstance(mixing_weight, Tensor) else mixing_weight
+    of_rows = weight.index_select(0, pairs.target) if isinstance(weight, Tensor) else weight
+    directions = Classes(weights, classes.bias, classes.centers_per_class)
+    enlarged = directions if synthesize == "embeddings" else _with_mixed(directions, pairs, weight, project)
+    if synthesize == "proxies":
+        return rows, labels, enlarged
+    heavier = _heavier_parents(labels, pairs, of_rows) if synthesize == "embeddings" else classes.count + pairs.target
+    mixed = _mix(rows, pairs.first, pairs.second, of_rows)
+    return project(torch.cat([rows, mixed])), torch.cat([labels, heavier]), enlarged
+
+
+def _with_mixed(classes: Classes, pairs: Pairs, weight: float | Tensor, project: Callable[[Tensor], Tensor]) -> Classes:
+    centers = classes.weights.reshape(classes.count, classes.centers_per_class, -1)
+    mixed = _mix(centers, pairs.first_class, pairs.second_class, weight).flatten(0, 1)
     bias = classes.bias
     if bias is not None:
-        bias = torch.cat([bias, _mix(bias, pairs.first_class, pairs.second_class, mixing_weight)])
-    enlarged = Classes(project(torch.cat([weights, mixed_centers])), bias, classes.centers_per_class)
-    return project(torch.cat([rows, mixed_rows])), torch.cat([labels, classes.count + pairs.target]), enlarged
+        bias = torch.cat([bias, _mix(bias, pairs.first_class, pairs.second_class, weight)])
+    return Classes(project(torch.cat([classes.weights, mixed])), bias, classes.centers_per_class)
 
 
-def _mix(values: Tensor, first: Tensor, second: Tensor, weight: float) -> Tensor:
+def _heavier_parents(labels: Tensor, pairs: Pairs, weight: float | Tensor) -> Tensor:
+    first, second = labels.index_select(0, pairs.first), labels.index_select(0, pairs.second)
+    if isinstance(weight, Tensor):
+        return torch.where(weight >= 0.5, first, second)
+    return first if weight >= 0.5 else second
+
+
+def _mix(values: Tensor, first: Tensor, second: Tensor, weight: float | Tensor) -> Tensor:
+    if isinstance(weight, Tensor):
+        weight = weight.view(-1, *[1] * (values.ndim - 1))
     # index_select, since the backward of values[first] adds up in a random order on several CPU threads
     return weight * values.index_select(0, first) + (1 - weight) * values.index_select(0, second)

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.synthesis.pairings import predecessors
+
 SameClass = Literal["keep", "drop", "repair"]
 SyntheticClasses = Literal["pair", "class_pair"]
 Count = Literal["single", "official"]
@@ -41,6 +43,7 @@ def choose_pairs(
     same_class: SameClass = "keep",
     synthetic_classes: SyntheticClasses = "pair",
     count: Count = "single",
+    partners: Tensor | None = None,
 ) -> Pairs:
     """The first `floor(ratio * B)` pairs of a batch: in round r (from 1) sample i is paired with sample i - r.
 
@@ -56,6 +59,8 @@ def choose_pairs(
             classes have the same proxy.
         count: a `single` number for rows and classes, or the two of the `official` code, which float rounding can set
             one apart and which end at B.
+        partners: int64 [R, B] with R of at least the ratio, the partners of another pairing than i - r (see
+            `trainables.synthesis.pairings`).
 
     Raises:
         ValueError: a ratio below 0.
@@ -68,7 +73,9 @@ def choose_pairs(
     rows, added = (
         official_counts(ratio, batch, classes) if count == "official" else (synthetic_count(ratio, batch),) * 2
     )
-    first, second = _paired_samples(labels, added, same_class)
+    if partners is None:
+        partners = predecessors(batch, math.ceil(added / batch), device=labels.device)
+    first, second = _paired_samples(labels, added, same_class, partners.to(labels.device))
     target, first_class, second_class = _named_classes(labels, classes, first, second, synthetic_classes)
     chosen = first[:rows], second[:rows], target[:rows], first_class, second_class
     return Pairs(*(indices.to(device) for indices in chosen))
@@ -125,14 +132,14 @@ def re_paired(labels: NDArray[np.int64], partners: NDArray[np.int64]) -> NDArray
     return partners
 
 
-def _paired_samples(labels: Tensor, count: int, same_class: SameClass) -> tuple[Tensor, Tensor]:
+def _paired_samples(labels: Tensor, count: int, same_class: SameClass, partners: Tensor) -> tuple[Tensor, Tensor]:
     batch = labels.shape[0]
-    index = torch.arange(math.ceil(count / batch) * batch, device=labels.device)
-    first = index % batch
-    second = (first - index // batch - 1) % batch
+    rounds = math.ceil(count / batch)
+    first = torch.arange(batch, device=labels.device).repeat(rounds)
+    second = partners[:rounds].reshape(-1)
     if same_class == "repair":
-        rounds = [re_paired(labels.numpy(), round_) for round_ in second.view(-1, batch).numpy()]
-        second = torch.from_numpy(np.asarray(rounds, dtype=np.int64).reshape(-1))
+        repaired = [re_paired(labels.numpy(), round_) for round_ in second.view(-1, batch).numpy()]
+        second = torch.from_numpy(np.asarray(repaired, dtype=np.int64).reshape(-1))
     if same_class != "keep":
         different = labels[first] != labels[second]
         first, second = first[different], second[different]

@@ -1,13 +1,18 @@
 """Proxy Synthesis as a part of a training run."""
 
+import math
+
+import torch
 from torch import Tensor
 
+from trainables.batch import Batch
 from trainables.classes import Classes
 from trainables.geometry import check_batch
 from trainables.step import Step
 from trainables.synthesis import config as configs
-from trainables.synthesis.base import Synthesis
+from trainables.synthesis.base import Space, Synthesis
 from trainables.synthesis.functional import mix_pairs, separate_neighbours
+from trainables.synthesis.pairings import nearest_proxies, permuted
 from trainables.synthesis.pairs import Pairs, choose_pairs
 
 
@@ -33,37 +38,68 @@ class ProxySynthesis(Synthesis):
       so on; where a small batch has fewer different pairs than asked for, pairs repeat.
 
     Both draw the weight from a stream of their own; the released code uses numpy's global one.
+
+    The variants of the configuration are ours: the paper has none of them, or names it without a formula. With
+    `mixing: pair` every synthetic class has a weight of its own, which all its samples share (with `class_pair` several
+    can), so that a sample and its proxy stay mixed alike. `pairing: nearest_proxy` looks for partners in the batch.
     """
 
-    def __init__(self, config: configs.ProxySynthesis) -> None:
-        self.config = config
+    config: configs.ProxySynthesis
 
-    def enlarge(
-        self, embeddings: Tensor, labels: Tensor, classes: Classes | None, step: Step
-    ) -> tuple[Tensor, Tensor, Classes]:
+    def __init__(self, config: configs.ProxySynthesis, space: Space) -> None:
+        super().__init__(config, space)
+
+    def enlarge(self, batch: Batch, step: Step) -> Batch:
         """Adds floor(ratio * B) rows, each a mixture, and the classes that they belong to.
 
         Raises:
             ValueError: the loss has no proxies, or shapes and labels do not fit (see `functional.proxy_synthesis`).
         """
+        embeddings, labels, classes = batch.embeddings, batch.labels, batch.classes
         if classes is None:
             raise ValueError("proxy_synthesis mixes proxies, and this loss has none")
         check_batch(embeddings, labels, classes.weights, centers_per_class=classes.centers_per_class)
         if self.config.ratio == 0:
-            return embeddings, labels, classes
+            return batch
         if self.config.compat == "official":
             order = separate_neighbours(labels)
             embeddings, labels = embeddings.index_select(0, order), labels.index_select(0, order)
-        pairs = self._pairs(labels, classes.count)
-        return mix_pairs(embeddings, labels, classes, pairs, mixing_weight=self.mixing_weight(step))
+        pairs = self._pairs(labels, classes, step)
+        weight = self._mixing_weight(step, len(pairs.first_class))
+        rows, targets, enlarged = mix_pairs(
+            embeddings, labels, classes, pairs, mixing_weight=weight, synthesize=self.config.synthesize
+        )
+        return Batch(rows, targets, enlarged, real=len(embeddings))
 
     def mixing_weight(self, step: Step) -> float:
         """The weight of the sample itself in every mixture of a step."""
         alpha = self.config.mixup_alpha
         return float(step.numpy_generator("synthesis").beta(alpha, alpha))
 
-    def _pairs(self, labels: Tensor, classes: int) -> Pairs:
-        ratio = self.config.ratio
-        if self.config.compat == "official":
-            return choose_pairs(labels, classes, ratio=ratio, count="official")
-        return choose_pairs(labels, classes, ratio=ratio, same_class="repair", synthetic_classes="class_pair")
+    def _mixing_weight(self, step: Step, synthetic_classes: int) -> float | Tensor:
+        if self.config.mixing == "batch":
+            return self.mixing_weight(step)
+        alpha = self.config.mixup_alpha
+        return torch.from_numpy(step.numpy_generator("synthesis").beta(alpha, alpha, size=synthetic_classes))
+
+    def _pairs(self, labels: Tensor, classes: Classes, step: Step) -> Pairs:
+        config = self.config
+        if config.compat == "official":
+            return choose_pairs(labels, classes.count, ratio=config.ratio, count="official")
+        return choose_pairs(
+            labels,
+            classes.count,
+            ratio=config.ratio,
+            same_class="repair",
+            # without classes to share, every mixture has its own weight
+            synthetic_classes="pair" if config.synthesize == "embeddings" else config.synthetic_classes,
+            partners=self._partners(labels, classes, step),
+        )
+
+    def _partners(self, labels: Tensor, classes: Classes, step: Step) -> Tensor | None:
+        rounds = math.ceil(self.config.ratio)
+        if self.config.pairing == "permutation":
+            return permuted(len(labels), rounds, step.numpy_generator("pairing"))
+        if self.config.pairing == "nearest_proxy":
+            return nearest_proxies(labels, classes, rounds)
+        return None

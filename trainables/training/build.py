@@ -7,16 +7,20 @@ import torch
 
 from trainables.config import RunConfig
 from trainables.parts import load_implementation
-from trainables.strategies.base import Strategy
+from trainables.strategies.base import Artifacts, Strategy, no_artifacts
 from trainables.training.data import load_run_data
 
 
-def build_strategy(run: RunConfig, *, cache: Path) -> Strategy:
-    """The strategy of a run, with its data opened and its threads and determinism set."""
+def build_strategy(run: RunConfig, *, cache: Path, artifacts: Artifacts = no_artifacts) -> Strategy:
+    """The strategy of a run, with its data opened and its threads and determinism set.
+
+    Args:
+        artifacts: reads what other runs kept in the results folder.
+    """
     set_numerics(run)
     data = load_run_data(run, cache=cache)
     all_classes = load_run_data(run, cache=cache, everything=True) if run.protocol.refit else data
-    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes)
+    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes, artifacts=artifacts)
     return strategy
 
 

@@ -1,15 +1,20 @@
 """Configuration of everything around the loss: batches, augmentation, optimiser, schedule, budget, protocol."""
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainables.parts import Config, Part, at_defaults, hidden, registered
+from trainables.parts import Config, Part, added, at_defaults, hidden, registered
 
-Metric = Literal["recall_at_1", "r_precision", "map_at_r"]
+Metric = Literal["recall_at_1", "r_precision", "map_at_r", "ndcg_at_10", "label_distance_at_10"]
 
 
-class Shuffled(Part):
+class SamplerConfig(Part):
+    """Which images make a batch."""
+
+
+class Shuffled(SamplerConfig):
     """Every image once per epoch in random order."""
 
     name: Literal["shuffled"] = "shuffled"
@@ -18,7 +23,7 @@ class Shuffled(Part):
     implementation: ClassVar[str] = "trainables.training.samplers:shuffled"
 
 
-class Balanced(Part):
+class Balanced(SamplerConfig):
     """Batches of batch_size / images_per_class classes, each with as many distinct images."""
 
     name: Literal["balanced"] = "balanced"
@@ -26,7 +31,68 @@ class Balanced(Part):
     implementation: ClassVar[str] = "trainables.training.samplers:balanced"
 
 
-SAMPLERS: dict[str, type[Part]] = registered(Shuffled, Balanced)
+class Dense(SamplerConfig):
+    """Batches of one anchor, its nearest images in label and random others, in the order of label distance.
+
+    Dense triplet mining of the log-ratio loss; one anchor per step. Needs a dataset with continuous labels; a batch
+    stays within the anchor's group, and is as short as a group that has fewer images.
+    """
+
+    name: Literal["dense"] = "dense"
+    nearest: int = Field(5, ge=1)
+    """Images among the nearest to the anchor, k."""
+    pool: int | None = Field(None, ge=1)
+    """Rank within which the nearest are drawn, and beyond which all others; k itself where empty. 30 is the pool of
+    the binary triplet loss."""
+    anchors_per_epoch: int | None = Field(None, ge=1)
+    """Steps of an epoch, each with another random anchor; all training images where empty."""
+    implementation: ClassVar[str] = "trainables.training.samplers_dense:dense"
+
+    @property
+    def smallest_group(self) -> int:
+        """Images that a group needs: an anchor, the pool of its nearest, and one other."""
+        return (self.pool or self.nearest) + 2
+
+    def simplified(self) -> Self:
+        """The same sampler; a pool of no more than the nearest is what an empty one means."""
+        return at_defaults(self, "pool") if self.pool == self.nearest else self
+
+    @model_validator(mode="after")
+    def _pool_holds_the_nearest(self) -> Self:
+        if self.pool is not None and self.pool < self.nearest:
+            raise ValueError(f"pool {self.pool} is smaller than nearest {self.nearest}, which are drawn from it")
+        return self
+
+    def refusal(self, run: Any) -> str | None:
+        if not run.dataset.has_targets:
+            return (
+                f"sampler 'dense' draws by label distance and dataset '{run.dataset.title}' has classes only; name "
+                "number columns of its label file in dataset.target_columns, or use sampler 'balanced' or 'shuffled'"
+            )
+        if run.training.batch_size < self.nearest + 2:
+            return (
+                f"sampler 'dense' with nearest {self.nearest} needs training.batch_size of {self.nearest + 2} at "
+                f"least (the anchor, the nearest and one other), it is {run.training.batch_size}"
+            )
+        return None
+
+
+SAMPLERS = registered(Shuffled, Balanced, Dense, base=SamplerConfig, group="dml_study.samplers")
+
+
+class TrainingSet(Config):
+    """What becomes of the training classes before training: axes of robustness studies. Validation and test stay."""
+
+    label_noise: float = added(0.0, legacy=0.0, ge=0, lt=1)
+    """Share of training labels that are replaced by wrong ones, drawn once per seed."""
+    label_noise_kind: Literal["symmetric", "pair_flip"] = added("symmetric", legacy="symmetric")
+    """symmetric: any other class, each as likely; pair_flip: always the next class."""
+    class_fraction: float = added(1.0, legacy=1.0, gt=0, le=1)
+    """Share of training classes that are used, drawn once per seed; smaller shares are subsets of larger ones."""
+
+    def simplified(self) -> Self:
+        """Without noise its kind does not matter."""
+        return self if self.label_noise else at_defaults(self, "label_noise_kind")
 
 
 class Augmentation(Config):
@@ -106,17 +172,21 @@ class SGD(OptimizerConfig):
         return self
 
 
-OPTIMIZERS: dict[str, type[Part]] = registered(Adam, AdamW, SGD)
+OPTIMIZERS = registered(Adam, AdamW, SGD, base=OptimizerConfig, group="dml_study.optimizers")
 
 
-class Constant(Part):
+class ScheduleConfig(Part):
+    """How the learning rates go over the epochs."""
+
+
+class Constant(ScheduleConfig):
     """The learning rate as it is."""
 
     name: Literal["constant"] = "constant"
     implementation: ClassVar[str] = "trainables.training.schedules:constant"
 
 
-class Step(Part):
+class Step(ScheduleConfig):
     """Multiplied by gamma after every `every` epochs, as the Proxy Anchor code does.
 
     The Proxy Synthesis and MemVir code drops the rate at the start of epoch `every`: after one epoch less.
@@ -130,14 +200,14 @@ class Step(Part):
     implementation: ClassVar[str] = "trainables.training.schedules:step"
 
 
-class Cosine(Part):
+class Cosine(ScheduleConfig):
     """From the full rate to 0 over the run's epochs."""
 
     name: Literal["cosine"] = "cosine"
     implementation: ClassVar[str] = "trainables.training.schedules:cosine"
 
 
-SCHEDULES: dict[str, type[Part]] = registered(Constant, Step, Cosine)
+SCHEDULES = registered(Constant, Step, Cosine, base=ScheduleConfig, group="dml_study.schedules")
 
 
 class Training(Config):
@@ -163,6 +233,31 @@ class Training(Config):
     """Only deterministic algorithms on a GPU."""
 
 
+_STRONGEST = {"cutout": 1.0, "pixel_dropout": 1.0, "rotation": 180.0, "shear": 80.0}
+
+
+class Deformation(Config):
+    """One deformation of test images, to see what embeddings are robust to (`trainables.evaluation.deformations`)."""
+
+    name: Literal["cutout", "pixel_dropout", "zoom_in", "zoom_out", "rotation", "shear", "noise", "blur"]
+    strength: float = Field(ge=0)
+    """0 is none. cutout: side of the hole in sides of the image; pixel_dropout: share of pixels; zoom_in, zoom_out: by
+    a factor of 1 + strength; rotation, shear: degrees; noise: standard deviation, with 1 from black to white; blur:
+    standard deviation in pixels."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        strongest = _STRONGEST.get(self.name, math.inf)
+        if self.strength > strongest:
+            raise ValueError(f"the strength of {self.name} is at most {strongest:g}, not {self.strength:g}")
+        return self
+
+    @property
+    def title(self) -> str:
+        """Name and strength as metrics carry them: `rotation_15`."""
+        return f"{self.name}_{self.strength:g}"
+
+
 class Protocol(Config):
     """How data is split, how the epoch is selected, what is reported."""
 
@@ -171,16 +266,23 @@ class Protocol(Config):
     partition: Literal["random", "contiguous"] = "random"
     """How classes fall into blocks: a fixed permutation that depends on the dataset alone, or label order."""
     select_by: Metric = "map_at_r"
-    """Validation metric that the epoch is selected by."""
+    """Validation metric that the epoch is selected by; the last two compare continuous labels."""
     selection: Literal["best_validation", "last"] = "best_validation"
     """Which epoch's weights are reported; `last` trains on all training classes and validates nothing."""
     evaluate_every: int = Field(1, ge=1)
     """Epochs between evaluations; the last epoch is always evaluated."""
     refit: bool = False
     """After selection, train again from scratch on all training classes: the selected epochs of the same schedule."""
-    distance: Literal["cosine", "euclidean"] = "cosine"
+    patience: int | None = added(None, legacy=None, ge=1)
+    """Evaluations without a better one, after any warm-up of the synthesis, that end the run; no limit where empty."""
+    distance: Literal["cosine", "euclidean", "lipschitz"] = "cosine"
+    """Of embeddings in retrieval; lipschitz is Euclidean between embeddings brought to a norm of at most 1."""
     ks: tuple[Annotated[int, Field(ge=1)], ...] = hidden((1, 2, 4, 8))
     """k of recall_at_k; 1 is always among them."""
+    deformations: tuple[Deformation, ...] = hidden(())
+    """Test images are measured under each of these too, at the selected epoch."""
+    label_ks: tuple[Annotated[int, Field(ge=1)], ...] = hidden((1, 10))
+    """k of label_distance_at_k and ndcg_at_k, where images have continuous labels; 10 is always among them."""
     test: Literal["selected", "every_eval", "never"] = "selected"
     """When test classes are looked at; every_eval is the papers' habit and fills columns of its own."""
 
@@ -188,5 +290,5 @@ class Protocol(Config):
         """The same protocol; a run that trains on all classes to the end validates and refits nothing."""
         if self.selection != "last":
             return self
-        unused = ["validation_folds", "partition", "select_by", "refit"]
+        unused = ["validation_folds", "partition", "select_by", "refit", "patience"]
         return at_defaults(self, *unused, *(["evaluate_every"] if self.test != "every_eval" else []))

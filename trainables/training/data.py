@@ -10,7 +10,9 @@ from torch import Tensor
 
 from trainables.config import RunConfig
 from trainables.datasets.images import ImageSet
+from trainables.datasets.robustness import with_training_set
 from trainables.datasets.splits import Split, split_classes
+from trainables.datasets.targets import Targets
 
 _RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that the images of a dataset may take to live there."""
@@ -35,6 +37,12 @@ class RunData:
     def cached_features(self) -> bool:
         """Whether the backbone was already applied."""
         return self.inputs.dtype != torch.uint8
+
+    @property
+    def training_targets(self) -> Targets | None:
+        """Continuous labels of the training images, where the dataset has them."""
+        targets = self.images.targets
+        return None if targets is None else targets.at(self.split.train)
 
     def batch(self, positions: np.ndarray) -> Tensor:
         """float32 inputs at `positions` on the run's device; images are scaled to 0..1."""
@@ -61,6 +69,7 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
         partition=run.protocol.partition,
         dataset_revision=run.dataset.revision,
     )
+    split = with_training_set(split, run.training_set, seed=run.seed)
     device = torch.device(run.device)
     return RunData(_inputs(run, images, cache=cache, device=device), split, images, device)
 

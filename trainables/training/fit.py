@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainables.batch import Batch
 from trainables.config import RunConfig
 from trainables.errors import TrainingError
-from trainables.losses.module import ProxyLoss
+from trainables.losses.module import BaseLoss
 from trainables.model import EmbeddingModel, autocast, build_model
 from trainables.parts import load_implementation
 from trainables.randomness import isolated_rng
 from trainables.step import Step
+from trainables.synthesis.base import Space, Synthesis
 from trainables.training.data import RunData
 from trainables.training.optimizer import build_optimizer, rates, scale_rates
 from trainables.training.schedules import warmup
@@ -31,7 +33,7 @@ class EpochStats:
     steps: int
     train_loss: float
     lr: float
-    proxy_lr: float
+    proxy_lr: float | None
     images_per_second: float
     train_seconds: float
 
@@ -41,6 +43,8 @@ class Fit:
 
     Everything that the next epoch depends on is in `state_dict`; random draws are functions of (seed, purpose, epoch,
     step), so a fit that was stopped after an epoch goes on to the same bits.
+
+    Strategies override `objective`, `edit_gradients` and `training_inputs`.
     """
 
     def __init__(self, run: RunConfig, data: RunData, *, epochs: int) -> None:
@@ -49,16 +53,26 @@ class Fit:
         self.epoch = 0
         self.model = self._build_model()
         classes = len(data.split.train_classes)
-        proxies = ProxyLoss(run.loss, num_classes=classes, embedding_dim=run.embedding_dim, seed=run.seed)
-        self.loss = proxies.to(data.device)
-        self.synthesis = load_implementation(run.synthesis)(run.synthesis)
+        base = BaseLoss(run.loss, num_classes=classes, embedding_dim=run.embedding_dim, seed=run.seed)
+        self.loss = base.to(data.device)
+        self.synthesis: Synthesis = load_implementation(run.synthesis)(run.synthesis, self._space(classes))
         self.optimizer = build_optimizer(
             run.optimizer,
             backbone=self.model.backbone.parameters() if self.model.backbone is not None else (),
             head=self.model.head.parameters(),
-            proxies=self.loss.parameters(),
+            proxies=[*self.loss.parameters(), *self.synthesis.parameters()],
         )
         self.scaler = torch.amp.GradScaler(data.device.type, enabled=run.precision == "float16")
+
+    def _space(self, classes: int) -> Space:
+        return Space(
+            num_classes=classes,
+            embedding_dim=self.run.embedding_dim,
+            centers_per_class=self.run.loss.centers,
+            has_bias=self.run.loss.has_bias,
+            seed=self.run.seed,
+            device=self.data.device,
+        )
 
     def _build_model(self) -> EmbeddingModel:
         images = self.data.images.images
@@ -75,6 +89,7 @@ class Fit:
             TrainingError: the loss became NaN or infinite.
         """
         start = time.perf_counter()
+        self.synthesis.begin_epoch(self.epoch, self._training_embeddings, self.loss)
         self.model.train()
         self.loss.train()
         self._freeze_backbone(self.epoch < self.run.training.warmup_epochs)
@@ -86,7 +101,8 @@ class Fit:
                 total += self._step(batch, Step(self.run.seed, self.epoch, index))
         mean_loss = total.item() / len(batches)
         if not math.isfinite(mean_loss):
-            raise TrainingError(f"the training loss became {mean_loss} in epoch {self.epoch + 1}")
+            title = objective_title(self.run)
+            raise TrainingError(f"the training loss became {mean_loss} in epoch {self.epoch + 1}: {title}")
         self.epoch += 1
         return self._stats(batches, mean_loss, time.perf_counter() - start)
 
@@ -97,7 +113,7 @@ class Fit:
             steps=len(batches),
             train_loss=mean_loss,
             lr=lr.get("backbone", lr.get("head", math.nan)),
-            proxy_lr=lr.get("proxies", math.nan),
+            proxy_lr=lr.get("proxies"),
             images_per_second=images / seconds,
             train_seconds=seconds,
         )
@@ -106,7 +122,12 @@ class Fit:
         sampler = load_implementation(self.run.sampler)
         labels = self.data.split.train_labels
         batches: list[np.ndarray] = sampler(
-            self.run.sampler, labels, batch_size=self.run.training.batch_size, seed=self.run.seed, epoch=self.epoch
+            self.run.sampler,
+            labels,
+            batch_size=self.run.training.batch_size,
+            seed=self.run.seed,
+            epoch=self.epoch,
+            targets=self.data.training_targets,
         )
         if not batches:
             raise TrainingError(f"the training classes have {len(labels)} images, too few for one batch")
@@ -128,20 +149,44 @@ class Fit:
 
     def _step(self, batch: np.ndarray, step: Step) -> Tensor:
         """One optimisation step on the training positions `batch`; returns the detached loss."""
-        inputs = self._inputs(batch, step)
-        labels = torch.from_numpy(self.data.split.train_labels[batch]).to(self.data.device)
+        inputs = self.training_inputs(batch, step)
         with autocast(self.run):
-            embeddings = self.model(inputs)
-        embeddings, labels, classes = self.synthesis.enlarge(embeddings, labels, self.loss.classes, step)
-        loss: Tensor = self.loss(embeddings, labels, classes)
+            embeddings = self.synthesis.embed(self.model, inputs, step)
+        loss = self.objective(inputs, embeddings, self._labels(batch), step)
+        if loss.dim():
+            raise TrainingError(f"{objective_title(self.run)} should be a scalar, its shape is {tuple(loss.shape)}")
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
+        self.edit_gradients()
         self._clip()
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach()
 
-    def _inputs(self, batch: np.ndarray, step: Step) -> Tensor:
+    def objective(self, inputs: Tensor, embeddings: Tensor, labels: Tensor, step: Step) -> Tensor:
+        """What a step minimises, a scalar.
+
+        Args:
+            inputs: [B, ...], the augmented images or cached features.
+            embeddings: [B, D] of the inputs.
+            labels: [B], what the loss compares them by.
+        """
+        return self.synthesis.loss(self.loss, Batch(embeddings, labels, self.loss.classes), step)
+
+    def edit_gradients(self) -> None:
+        """Between the backward pass and the clipping of gradients."""
+
+    def _labels(self, batch: np.ndarray) -> Tensor:
+        """Classes [B]; for a loss on label distances, those of rows 1.. to row 0, [B - 1]."""
+        targets = self.data.images.targets
+        if self.run.loss.target == "distance" and targets is not None:
+            images = self.data.split.train[batch]
+            return torch.from_numpy(targets.distances(images[0], images[1:])).to(self.data.device)
+        return torch.from_numpy(self.data.split.train_labels[batch]).to(self.data.device)
+
+    def training_inputs(self, batch: np.ndarray, step: Step) -> Tensor:
+        """Augmented images, or cached features, of the training positions `batch`."""
         inputs = self.data.batch(self.data.split.train[batch])
         if self.data.cached_features:
             return inputs
@@ -158,14 +203,18 @@ class Fit:
         training = self.run.training
         if training.clip_norm is None and training.clip_value is None:
             return
-        self.scaler.unscale_(self.optimizer)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         if training.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, training.clip_norm)
         if training.clip_value is not None:
             nn.utils.clip_grad_value_(parameters, training.clip_value)
 
-    @torch.inference_mode()
+    def _training_embeddings(self) -> tuple[Tensor, Tensor]:
+        """Raw embeddings of all training images, without augmentation, and their labels."""
+        labels = torch.from_numpy(self.data.split.train_labels).to(self.data.device)
+        return self.embed(self.data.split.train), labels
+
+    @torch.no_grad()
     def embed(self, positions: np.ndarray) -> Tensor:
         """Raw float32 embeddings [len(positions), D] of images, in evaluation mode."""
         self.model.eval()
@@ -204,3 +253,11 @@ class Fit:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
         self.synthesis.load_state_dict(state["synthesis"])
+
+
+def objective_title(run: RunConfig) -> str:
+    """What a run minimises, in words."""
+    if not run.strategy.uses_loss:
+        return f"the objective of strategy '{run.strategy.name}'"
+    synthesis = f" with synthesis '{run.synthesis.name}'" if run.synthesis.name != "none" else ""
+    return f"loss '{run.loss.name}'{synthesis}"

@@ -1,28 +1,68 @@
-"""Retrieval metrics of a network on some classes of a run's data."""
+"""Metrics of a network on the validation or the test classes of a run's data."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainables.config import RunConfig
-from trainables.evaluation import Retrieval, retrieval_report
+from trainables.evaluation import Retrieval, label_report, retrieval_report
+from trainables.training.data import RunData
 
 CORE_METRICS = ("recall_at_1", "r_precision", "map_at_r")
 """Metrics with a column of their own; the rest goes to `extra`."""
 
 
-def measure(run: RunConfig, embeddings: Tensor, labels: np.ndarray) -> Retrieval:
-    """Metrics of embeddings [N, D] with query = gallery, by the run's distance and k values.
+@dataclass(frozen=True)
+class Measured:
+    """Metrics of one part of a dataset.
+
+    Attributes:
+        metrics: by name, means over the queries that count.
+        per_class: the same for the queries of each class, with "images", their number.
+    """
+
+    metrics: dict[str, float]
+    per_class: dict[int, dict[str, float]]
+
+
+def measure(run: RunConfig, data: RunData, embeddings: Tensor, part: Literal["val", "test"]) -> Measured:
+    """Metrics of a part's embeddings [N, D] with query = gallery, by the run's distance and k values.
+
+    Those of continuous labels where the dataset has them, and those of classes where the part has several.
 
     Raises:
         ValueError: the embeddings diverged.
     """
-    ks = tuple(sorted({1, *run.protocol.ks}))
-    return retrieval_report(
-        embeddings, torch.from_numpy(labels).to(embeddings.device), ks=ks, distance=run.protocol.distance
-    )
+    split, distance, targets = data.split, run.protocol.distance, data.images.targets
+    positions, labels = (split.val, split.val_labels) if part == "val" else (split.test, split.test_labels)
+    classes = torch.from_numpy(labels).to(embeddings.device)
+    reports = []
+    if targets is None or _has_rivals(labels):
+        ks = sorted({1, *run.protocol.ks})
+        reports.append(retrieval_report(embeddings, classes, ks=ks, distance=distance))
+    if targets is not None:
+        ks = sorted({10, *run.protocol.label_ks})
+        reports.append(label_report(embeddings, classes, targets.at(positions), ks=ks, distance=distance))
+    return _together(reports)
+
+
+def _has_rivals(labels: np.ndarray) -> bool:
+    """Whether classes can be told apart at all: there are two or more, and one of them has two images."""
+    counts = np.bincount(labels)
+    return bool((counts > 0).sum() > 1 and counts.max() > 1)
+
+
+def _together(reports: list[Retrieval]) -> Measured:
+    metrics: dict[str, float] = {}
+    per_class: dict[int, dict[str, float]] = {}
+    for report in reports:
+        metrics |= report.metrics
+        for label, values in report.per_class.items():
+            per_class[label] = {**values, **per_class.get(label, {})}
+    return Measured(metrics, per_class)
 
 
 def columns(prefix: str, metrics: dict[str, float]) -> dict[str, Any]:
@@ -35,7 +75,7 @@ def columns(prefix: str, metrics: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def class_rows(report: Retrieval, class_names: list[str]) -> list[dict[str, Any]]:
+def class_rows(report: Measured, class_names: list[str]) -> list[dict[str, Any]]:
     """Rows of the `classes` table: the metrics of each test class's queries."""
     rows = []
     for label, metrics in sorted(report.per_class.items()):
@@ -45,7 +85,7 @@ def class_rows(report: Retrieval, class_names: list[str]) -> list[dict[str, Any]
                 "class_index": label,
                 "class_name": class_names[label],
                 "images": int(metrics["images"]),
-                **{key: values[key] for key in CORE_METRICS},
+                **{key: values.get(key) for key in CORE_METRICS},
                 "extra": {key: value for key, value in values.items() if key not in CORE_METRICS},
             }
         )

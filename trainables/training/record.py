@@ -38,7 +38,8 @@ def run_row(
         **_what(run),
         "epochs": planned,
         "epochs_trained": epochs_trained,
-        "fidelity": epochs_trained / planned if planned else 1.0,
+        # A complete run may have fewer epochs than planned: `protocol.patience` ends it.
+        "fidelity": epochs_trained / planned if planned and status != "complete" else 1.0,
         "steps": sum(row["steps"] for row in epoch_rows),
         "final_train_loss": epoch_rows[-1]["train_loss"] if epoch_rows else None,
         "train_seconds": train_seconds,
@@ -67,7 +68,7 @@ def _what(run: RunConfig) -> dict[str, Any]:
         "dataset_revision": run.dataset.revision,
         "backbone": run.backbone.name,
         "embedding_dim": run.embedding_dim,
-        "loss": run.loss.name,
+        "loss": run.strategy.objective or run.loss.name,
         "synthesis": run.synthesis.name,
         "strategy": run.strategy.name,
         "seed": run.seed,
@@ -76,7 +77,7 @@ def _what(run: RunConfig) -> dict[str, Any]:
 
 
 def _results(outcome: Outcome) -> dict[str, Any]:
-    merged: dict[str, Any] = {"selected_epoch": outcome.selected_epoch, "extra": {}}
+    merged: dict[str, Any] = {"selected_epoch": outcome.selected_epoch, "extra": {**outcome.extra}}
     sources: Mapping[str, dict[str, float]] = {
         "val": outcome.validation,
         "test": outcome.test,

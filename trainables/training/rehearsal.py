@@ -1,41 +1,110 @@
 """A rehearsal: the whole path of a run, strategy and evaluation included, on a handful of images."""
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from trainables.config import RunConfig
+from trainables.config import REGISTRIES, RunConfig
+from trainables.errors import TrainingError
+from trainables.ledger.names import weights_key
 from trainables.parts import load_implementation
+from trainables.strategies.base import Strategy, no_artifacts
+from trainables.training import checkpoint
 from trainables.training.build import set_numerics
 from trainables.training.data import RunData, load_run_data
+from trainables.training.fit import Fit, objective_title
 
 _EVALUATION_CLASSES = 8
 
 
-def rehearse(run: RunConfig, *, cache: Path) -> dict[str, float]:
+def rehearse(run: RunConfig, *, cache: Path, parents: Mapping[str, RunConfig] | None = None) -> dict[str, float]:
     """One epoch of very few steps and one evaluation; returns the (meaningless) test or validation metrics.
 
+    Args:
+        parents: runs by id that this one may learn from; untrained weights stand in for theirs.
+
     Raises:
-        Exception: whatever the run itself would raise.
+        TrainingError: the loss or a trained weight is not finite, or the state does not survive a checkpoint.
+        Exception: whatever else the run itself would raise.
     """
     set_numerics(run)
-    training = run.training.model_copy(update={"epochs": 1, "warmup_epochs": 0})
-    brief = run.model_copy(update={"training": training})
+    brief = _brief(run)
     data = _handful(load_run_data(run, cache=cache), run)
-    strategy = load_implementation(run.strategy)(brief, data, data)
+    build = partial(load_implementation(run.strategy), artifacts=partial(_stand_in, parents=parents or {}, cache=cache))
+    strategy: Strategy = build(brief, data, data)
     while not strategy.finished:
         strategy.epoch()
+        _check_state(strategy, build(brief, data, data), run)
     outcome = strategy.outcome()
-    metrics: dict[str, float] = outcome.test or outcome.validation
-    return metrics
+    if not all(tensor.isfinite().all() for tensor in _tensors(outcome.weights)):
+        raise TrainingError(f"{objective_title(run)}: some weights are not finite after a few steps")
+    return outcome.test or outcome.validation
+
+
+def _brief(run: RunConfig) -> RunConfig:
+    """One epoch in which every part acts."""
+    training = run.training.model_copy(update={"epochs": 1, "warmup_epochs": 0})
+    parts = {section: getattr(run, section).rehearsed() for section in REGISTRIES}
+    return run.model_copy(update={**parts, "training": training})
+
+
+def _check_state(strategy: Strategy, fresh: Strategy, run: RunConfig) -> None:
+    """A fresh strategy that reads the state from a checkpoint has the same state."""
+    state = strategy.state_dict()
+    parts = f"strategy '{run.strategy.name}', loss '{run.loss.name}', synthesis '{run.synthesis.name}'"
+    try:
+        fresh.load_state_dict(checkpoint.from_bytes(checkpoint.to_bytes(state, []))[0])
+    except Exception as error:
+        raise TrainingError(f"the state cannot be saved and read back ({parts}): {error}") from error
+    if place := _difference(state, fresh.state_dict()):
+        raise TrainingError(f"the state changes when it is saved and read back, at '{place}' ({parts})")
+
+
+def _difference(first: Any, second: Any, place: str = "state") -> str:
+    """Where two states differ; empty where they are equal to the last bit."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        same = first.dtype == second.dtype and torch.equal(first.cpu(), second.cpu())
+        return "" if same or bool(first.isnan().any()) else place
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        inner = (_difference(first[key], second[key], f"{place}.{key}") for key in first)
+        return next(filter(None, inner), "")
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        inner = (_difference(a, b, f"{place}.{index}") for index, (a, b) in enumerate(zip(first, second, strict=True)))
+        return next(filter(None, inner), "")
+    undefined = isinstance(first, float) and isinstance(second, float) and math.isnan(first) and math.isnan(second)
+    return "" if undefined or first == second else place
+
+
+def _tensors(state: Any) -> Iterator[Tensor]:
+    if isinstance(state, Tensor):
+        yield state
+    elif isinstance(state, dict):
+        for value in state.values():
+            yield from _tensors(value)
+
+
+def _stand_in(key: str, *, parents: Mapping[str, RunConfig], cache: Path) -> bytes:
+    """The kept weights of a run as they are before training."""
+    found = {weights_key(run_id): run for run_id, run in parents.items()}
+    if key not in found:
+        return no_artifacts(key)
+    run = found[key]
+    weights = Fit(run, load_run_data(run, cache=cache), epochs=1).weights()
+    return checkpoint.to_bytes({**weights, "config": run.model_dump_json()}, [])
 
 
 def _handful(data: RunData, run: RunConfig) -> RunData:
-    """As many training classes as a batch has images, a few images each; a few classes to measure."""
-    per_class = max(2, int(getattr(run.sampler, "images_per_class", 2)))
+    """Two batches of training images, a few of each class; a few classes to measure."""
+    per_class = max(2, *(int(getattr(run.sampler, key, 2)) for key in ("images_per_class", "smallest_group")))
     split = data.split
-    train = _first(split.train_labels, classes=run.training.batch_size, images=per_class)
+    train = _first(split.train_labels, classes=-(-2 * run.training.batch_size // per_class), images=per_class)
     val = _first(split.val_labels, classes=_EVALUATION_CLASSES, images=4)
     test = _first(split.test_labels, classes=_EVALUATION_CLASSES, images=4)
     small = replace(

@@ -1,13 +1,19 @@
-"""Which images make a batch. A sampler is a function of the seed and the epoch, so there is no position to save."""
+"""Which images make a batch. A sampler is a function of the seed and the epoch, so there is no position to save.
+
+Every sampler gets the classes of the training images and their continuous labels, where they have any.
+"""
 
 import numpy as np
 
+from trainables.datasets.targets import Targets
 from trainables.errors import ConfigError
 from trainables.randomness import numpy_generator
 from trainables.training.config import Balanced, Shuffled
 
 
-def shuffled(config: Shuffled, labels: np.ndarray, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def shuffled(
+    config: Shuffled, labels: np.ndarray, *, batch_size: int, seed: int, epoch: int, targets: Targets | None = None
+) -> list[np.ndarray]:
     """Every position of `labels` once, in random order, cut into batches.
 
     Returns:
@@ -20,7 +26,9 @@ def shuffled(config: Shuffled, labels: np.ndarray, *, batch_size: int, seed: int
     return [batch for batch in batches if len(batch) >= smallest]
 
 
-def balanced(config: Balanced, labels: np.ndarray, *, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+def balanced(
+    config: Balanced, labels: np.ndarray, *, batch_size: int, seed: int, epoch: int, targets: Targets | None = None
+) -> list[np.ndarray]:
     """floor(N / batch_size) batches of batch_size / images_per_class classes with as many distinct images each.
 
     Classes that are smaller than `images_per_class` give all their images, and go around again.

@@ -11,8 +11,8 @@ from trainables import provenance
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
-from trainables.ledger.names import live_key
-from trainables.strategies.base import Outcome, Strategy
+from trainables.ledger.names import live_key, weights_key
+from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
 from trainables.training.record import run_row
@@ -45,13 +45,20 @@ class Session:
     A run's own error becomes a row with status `failed`; an error of the storage is raised: the run is not to blame.
     """
 
-    def __init__(self, run: RunConfig, *, ledger: Ledger, options: SessionOptions) -> None:
-        """Raises:
-        ConfigError: the run names data by its place only, and its id says nothing of their content.
+    def __init__(
+        self, run: RunConfig, *, ledger: Ledger, options: SessionOptions, artifacts: Artifacts | None = None
+    ) -> None:
+        """
+        Args:
+            artifacts: reads what other runs kept; from the ledger by default.
+
+        Raises:
+            ConfigError: the run names data by its place only, and its id says nothing of their content.
         """
         _require_revisions(run)
         self.run = run.simplified()  # what the id leaves out cannot reach the numbers
         self.ledger, self.options = ledger, options
+        self._artifacts: Artifacts = artifacts or ledger.get
         self.run_id = run.run_id()
         self.done = False
         self.status = "pending"
@@ -138,7 +145,7 @@ class Session:
 
     def _strategy_or_build(self) -> Strategy:
         if self._strategy is None:
-            self._strategy = build_strategy(self.run, cache=self.options.cache)
+            self._strategy = build_strategy(self.run, cache=self.options.cache, artifacts=self._artifacts)
             self._resume(self._strategy)
         return self._strategy
 
@@ -171,7 +178,8 @@ class Session:
     def _progress(self, strategy: Strategy) -> dict[str, Any]:
         """Epochs, and the newest value of the metric that selects among them."""
         key = f"val_{self.run.protocol.select_by}"
-        measured = [row[key] for row in self.epoch_rows if row.get(key) is not None]
+        values = [row.get(key, row.get("extra", {}).get(key)) for row in self.epoch_rows]
+        measured = [value for value in values if value is not None]
         newest = {key: measured[-1]} if measured else {}
         return {"epoch": strategy.epochs_done, "epochs": strategy.epochs_planned, **newest}
 
@@ -221,7 +229,8 @@ class Session:
     def _keep(self, outcome: Outcome) -> None:
         """Puts what the run keeps on disk beside its rows, before they are committed."""
         if self.run.keep.weights == "selected" and outcome.weights:
-            self.ledger.put(f"artifacts/{self.run_id}/weights.pt", checkpoint.to_bytes(outcome.weights, []))
+            content = {**outcome.weights, "config": self.run.model_dump_json()}
+            self.ledger.put(weights_key(self.run_id), checkpoint.to_bytes(content, []))
         if self.run.keep.embeddings == "test" and outcome.test_embeddings is not None:
             content = {"embeddings": outcome.test_embeddings}
             self.ledger.put(f"artifacts/{self.run_id}/test_embeddings.pt", checkpoint.to_bytes(content, []))

@@ -13,7 +13,7 @@ from typing import Any
 from study.plan import build_plan
 from study.spec import load_spec
 from trainables.ledger import Ledger
-from trainables.losses.config import LOSSES
+from trainables.losses import LOSSES
 from trainables.training.session import Session, SessionOptions
 
 PLUGIN = Path(__file__).with_name("odd_losses.py")
@@ -58,7 +58,7 @@ def train_here(folder: Path, text: str, *, cache: Path) -> dict[str, list[dict[s
     try:
         plan = build_plan(load_spec(spec, plugins=[PLUGIN]), cache=cache)
         ledger = Ledger.open(folder / "undisturbed", create=True)
-        for planned in plan.runs.values():
+        for planned in sorted(plan.runs.values(), key=lambda run: bool(run.parent)):
             session = Session(planned.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
             while not session.done:
                 session.step()

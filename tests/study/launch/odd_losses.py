@@ -6,8 +6,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from trainables.losses import LOSSES
 from trainables.losses import functional as F
-from trainables.losses.config import LOSSES, NormSoftmax
+from trainables.losses.config import NormSoftmax
 
 
 class Slow(NormSoftmax):

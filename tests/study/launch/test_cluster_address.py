@@ -46,13 +46,3 @@ def test_a_study_runs_on_a_cluster_and_leaves_it_running(study: Study, address: 
     wait_for(lambda: not study.processes(), "end of the command's processes")
     assert _listens(int(address.rpartition(":")[2]))
     assert results_of(study.results) == train_here(study.folder, SPEC, cache=private_cache)
-
-
-@pytest.mark.parametrize("wrong", ["127.0.0.1:1", "ray://127.0.0.1:1", "somewhere"])
-def test_a_wrong_address_is_bad_input(study: Study, wrong: str) -> None:
-    study.write(SPEC)
-    output, errors = study.run("--address", wrong, code=2)
-    assert errors.startswith(f"error: --address {wrong}: no Ray cluster can be joined: ")
-    assert "give host:port of its head" in errors
-    assert output == ""
-    assert study.commits() == {}

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import ray
-from launched import checkpoints, commits, results_of, spec_text
+from launched import checkpoints, commits, results_of, spec_text, train_here
 from ray import tune
 
 import analysis
@@ -81,6 +81,52 @@ def here(template: Path, tmp_path: Path, private_cache: Path) -> Here:
     """A copy of the finished study."""
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     return Here(tmp_path, private_cache)
+
+
+STUDENTS = """
+  student: {strategy: {name: transfer, teacher: {method: teacher}}, settings: {embedding_dim: 8}, baseline: teacher}
+  teacher: {loss: proxy_anchor}
+"""
+
+
+def students(here: Here, *, methods: str = STUDENTS, plugins: tuple[Path, ...] = ()) -> Plan:
+    """A study whose students stand before their teachers; two seeds."""
+    path = here.folder / "students.yaml"
+    path.write_text(spec_text(methods, study="students", seeds=2))
+    return build_plan(load_spec(path, plugins=plugins), cache=here.cache)
+
+
+def test_students_wait_for_their_teachers_and_learn_what_a_plain_loop_learns(here: Here) -> None:
+    plan = students(here)
+    results = here.folder / "results" / "students"
+    assert here.launch(plan) == Summary(planned=6, complete=6, trained=5, adopted=1)
+    assert results_of(results) == train_here(here.folder, (here.folder / "students.yaml").read_text(), cache=here.cache)
+    teachers = {run.run_id for run in plan.runs.values() if run.is_parent}
+    assert {path.parent.name for path in (results / "artifacts").glob("*/weights.pt")} == teachers
+    ended = {run_id: row["ended_at"] for run_id, row in rows_by_run(results).items()}
+    started = {run_id: row["started_at"] for run_id, row in rows_by_run(results).items()}
+    assert all(started[run.run_id] >= ended[run.parent] for run in plan.runs.values() if run.parent)
+
+
+def test_a_teacher_whose_weights_are_gone_is_trained_again_for_a_new_student(here: Here) -> None:
+    here.launch(students(here))
+    results = here.folder / "results" / "students"
+    before = results_of(results)
+    shutil.rmtree(results / "artifacts")
+    assert here.launch(students(here)).trained == 0
+    plan = students(here, methods=f"{STUDENTS}  other: {{extends: student, settings: {{embedding_dim: 4}}}}\n")
+    assert here.launch(plan) == Summary(planned=8, complete=8, trained=4)
+    rows = {row["run_id"]: row for row in results_of(results)["runs"]}
+    assert all(rows[row["run_id"]] == row for row in before["runs"])
+
+
+def test_students_of_a_failed_teacher_are_blocked_until_it_is_trained(here: Here) -> None:
+    plugin = Path(__file__).with_name("odd_losses.py")
+    plan = students(here, methods=STUDENTS.replace("proxy_anchor", "broken"), plugins=(plugin,))
+    expected = {"planned": 6, "complete": 2, "failed": 2, "missing": 2, "blocked": 2}
+    assert here.launch(plan) == Summary(**expected, trained=3, adopted=1)
+    assert here.launch(plan) == Summary(**expected)
+    assert here.launch(plan, retry_failed=True) == Summary(**expected, trained=2)
 
 
 def run_of(plan: Plan, method: str, alpha: float | None = None) -> str:

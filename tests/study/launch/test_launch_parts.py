@@ -49,20 +49,47 @@ class Controller:
 
 
 def test_every_due_run_is_suggested_once_in_plan_order() -> None:
-    configurations = [{"run": name} for name in "abc"]
+    configurations = [{"run_id": name, "parent": ""} for name in "abc"]
     searcher = PlanSearcher(configurations, stop=StopRequest())
     assert [searcher.suggest(f"trial {n}") for n in range(5)] == [*configurations, Searcher.FINISHED, Searcher.FINISHED]
 
 
 def test_nothing_more_is_suggested_once_the_launch_is_to_end() -> None:
     stop = StopRequest()
-    searcher = PlanSearcher([{"run": "a"}, {"run": "b"}], stop=stop)
+    searcher = PlanSearcher([{"run_id": "a", "parent": ""}, {"run_id": "b", "parent": ""}], stop=stop)
     searcher.suggest("1")
     searcher.on_trial_complete("1")
     assert not stop.requested
     searcher.on_trial_complete("1", error=True)  # Tune gave it up
     assert stop.requested
     assert searcher.suggest("2") == Searcher.FINISHED
+
+
+def family() -> tuple[PlanSearcher, dict[str, dict[str, str]]]:
+    """A child, its parent, a grandchild, a stranger, and a child of a run that is complete already."""
+    parents = {"child": "parent", "parent": "", "grandchild": "child", "stranger": "", "late": "complete before"}
+    configurations = {run_id: {"run_id": run_id, "parent": parent} for run_id, parent in parents.items()}
+    return PlanSearcher(list(configurations.values()), stop=StopRequest()), configurations
+
+
+def test_a_run_waits_for_the_one_that_it_learns_from() -> None:
+    searcher, runs = family()
+    assert [searcher.suggest(trial) for trial in "123"] == [runs["parent"], runs["stranger"], runs["late"]]
+    assert searcher.suggest("4") is None
+    searcher.on_trial_complete("2", {"status": "complete"})
+    assert searcher.suggest("4") is None
+    searcher.on_trial_complete("1", {"status": "complete"})
+    assert searcher.suggest("4") == runs["child"]
+    assert searcher.suggest("5") is None
+    searcher.on_trial_complete("4", {"status": "complete"})
+    assert [searcher.suggest("5"), searcher.suggest("6")] == [runs["grandchild"], Searcher.FINISHED]
+
+
+def test_runs_that_learn_from_a_failed_one_are_left_out() -> None:
+    searcher, runs = family()
+    assert [searcher.suggest(trial) for trial in "123"] == [runs["parent"], runs["stranger"], runs["late"]]
+    searcher.on_trial_complete("1", {"status": "failed"})
+    assert searcher.suggest("4") == Searcher.FINISHED
 
 
 def test_trials_run_until_they_report_and_waiting_ones_are_dropped() -> None:
@@ -187,6 +214,16 @@ def test_an_error_of_ray_at_its_start_is_explained(monkeypatch: pytest.MonkeyPat
     ):
         pass
     assert ended
+
+
+@pytest.mark.parametrize("wrong", ["127.0.0.1:1", "ray://127.0.0.1:1", "somewhere"])
+def test_a_wrong_address_is_refused_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("Ray would try for a quarter of an hour"))
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    message = f"--address {wrong}: no Ray cluster can be joined: .*; give host:port of its head, or `auto`"
+    with pytest.raises(ClusterError, match=message), ray_session(wrong, folder=tmp_path, gpus=False):
+        pass
 
 
 def test_a_private_ray_looks_for_gpus_only_where_runs_need_them(

@@ -16,7 +16,7 @@ from trainables.backbones.config import BackboneConfig
 from trainables.config import RunConfig
 from trainables.datasets.config import DatasetConfig
 from trainables.errors import DataError
-from trainables.strategies.config import Untrained
+from trainables.strategies.config import StrategyConfig, Untrained
 
 MakePlan = Callable[..., Plan]
 
@@ -83,6 +83,7 @@ def test_the_untrained_row_depends_on_the_sections_that_it_takes_over(make_plan:
         "schedule": "cosine",
         "embedding_dim": 3,
         "augmentation": {"flip": True},
+        "training_set": {"label_noise": 0.2, "class_fraction": 0.5},
     }
     assert set(RunConfig.model_fields) == {*SECTIONS, *others, "strategy", "seed", "fold", "stage", "device"}
     for section, value in others.items():
@@ -130,6 +131,9 @@ class Files:
         if config.title == "absent":
             raise DataError("absent.zip is in none of the data folders")
         return config.model_copy(update={"revision": f"revision of {config.title}"})
+
+    def strategy(self, config: StrategyConfig) -> StrategyConfig:
+        return config
 
     def backbone(self, config: BackboneConfig) -> BackboneConfig:
         self.asked.append(config.name)

@@ -7,7 +7,7 @@ import pytest
 
 from study.spec import Spec, SpecError, load_spec
 from trainables.errors import ConfigError
-from trainables.losses.config import LOSSES
+from trainables.losses import LOSSES
 
 Load = Callable[..., Spec]
 
@@ -221,11 +221,11 @@ def test_memory_is_a_size(load: Load) -> None:
 
 
 def test_plugins_bring_parts_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.losses.config.LOSSES", LOSSES)
+    monkeypatch.setattr("trainables.losses.registry.LOSSES", LOSSES)
     plugin = tmp_path / "my_spec_plugin.py"
     plugin.write_text(
         "from typing import ClassVar, Literal\n"
-        "from trainables.losses.config import LOSSES, LossConfig\n"
+        "from trainables.losses import LOSSES, LossConfig\n"
         "class Mine(LossConfig):\n"
         "    name: Literal['mine'] = 'mine'\n"
         "    power: float = 2.0\n"

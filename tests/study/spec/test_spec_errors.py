@@ -75,9 +75,9 @@ def refused(write_spec: Callable[..., Path]) -> Refused:
         ),
         ("settings: {loss.scael: 3}", "settings.loss.scael: no loss has a parameter 'scael'; did you mean 'scale'?"),
         (
-            "settings: {loss.margin: 0.3}",
-            "settings.loss.margin: reaches nothing: the methods have loss norm_softmax, "
-            "and 'margin' belongs to proxy_anchor",
+            "settings: {loss.gamma: 0.3}",
+            "settings.loss.gamma: reaches nothing: the methods have loss norm_softmax, "
+            "and 'gamma' belongs to soft_triple",
         ),
         ("settings: {optimizer: {name: sgd, lr: 0}}", "settings.optimizer.lr: should be greater than 0, got 0"),
         (
@@ -86,7 +86,8 @@ def refused(write_spec: Callable[..., Path]) -> Refused:
         ),
         (
             "protocol: {select_by: map_at_R}",
-            "protocol.select_by: should be 'recall_at_1', 'r_precision' or 'map_at_r', got \"map_at_R\"; "
+            "protocol.select_by: should be 'recall_at_1', 'r_precision', 'map_at_r', 'ndcg_at_10' or "
+            "'label_distance_at_10', got \"map_at_R\"; "
             "did you mean 'map_at_r'?",
         ),
         # axes
@@ -104,9 +105,9 @@ def refused(write_spec: Callable[..., Path]) -> Refused:
             "compare.synthesis.ratoi: no synthesis has a parameter 'ratoi'; did you mean 'ratio'?",
         ),
         (
-            "compare: {loss.margin: [1]}",
-            "compare.loss.margin: reaches nothing: the methods have loss norm_softmax, "
-            "and 'margin' belongs to proxy_anchor",
+            "compare: {loss.gamma: [1]}",
+            "compare.loss.gamma: reaches nothing: the methods have loss norm_softmax, "
+            "and 'gamma' belongs to soft_triple",
         ),
         ("compare: {synthesis.ratio: []}", "compare.synthesis.ratio: is an empty list; give the values to compare"),
         ("compare: {synthesis.ratio: 1}", "compare.synthesis.ratio: should be a list of values, such as [1]"),
@@ -229,9 +230,8 @@ def test_a_wrong_line(refused: Refused, line: str, message: str | None) -> None:
             "methods.untrained: is the name of the automatic row; rename the method or set `untrained: false`",
         ),
         (
-            "c: {synthesis.ratio: 1}",
-            "methods.c.synthesis.ratio: reaches nothing: method 'c' has synthesis none, "
-            "and 'ratio' belongs to proxy_synthesis",
+            "c: {synthesis.gap: 1}",
+            "methods.c.synthesis.gap: reaches nothing: method 'c' has synthesis none, and 'gap' belongs to memvir",
         ),
         (
             "c: {loss: norm_softmax, settings: {loss.margin: 1}}",
@@ -254,9 +254,8 @@ def test_a_wrong_line(refused: Refused, line: str, message: str | None) -> None:
         ),
         ("c: {tune: {loss: [a]}}", "methods.c.tune.loss: names a section; write a parameter such as 'loss.scale'"),
         (
-            "c: {tune: {synthesis.ratio: [1]}}",
-            "methods.c.tune.synthesis.ratio: reaches nothing: method 'c' has synthesis none, "
-            "and 'ratio' belongs to proxy_synthesis",
+            "c: {tune: {synthesis.gap: [1]}}",
+            "methods.c.tune.synthesis.gap: reaches nothing: method 'c' has synthesis none, and 'gap' belongs to memvir",
         ),
         (
             "c: {tune: {loss.scale: {distribution: unifrom, min: 1, max: 2}}}",

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import json
+
 import jsonschema
 import pytest
 
@@ -97,7 +99,7 @@ def test_wrong_specs_do_not_fit(validator: jsonschema.Draft202012Validator, line
 def test_the_schema_explains_itself() -> None:
     schema = json_schema()
     assert "what is compared" in schema["description"]
-    assert "Synthetic rows per real row" in schema["$defs"]["synthesis.ratio"]["description"]
+    assert "Synthetic rows per real row" in json.dumps(schema["$defs"]["synthesis.ratio"])
     names = {
         option.get("const"): option["description"] for option in schema["$defs"]["loss"]["anyOf"] if "const" in option
     }

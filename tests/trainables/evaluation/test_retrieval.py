@@ -38,6 +38,8 @@ def oracle(
             a, b = e[q].double(), items[g].double()
             if distance == "cosine":
                 a, b = a / a.norm(), b / b.norm()
+            elif distance == "lipschitz":
+                a, b = (v if v.norm() <= 1 else v / v.norm() for v in (a, b))
             relevant = int(item_labels[g]) == int(y[q])
             ranked.append((round(float((a - b).norm()), 6), relevant))
         hits = [relevant for _, relevant in sorted(ranked)]
@@ -120,7 +122,7 @@ def test_equals_pytorch_metric_learning(distance: str, dtype: torch.dtype) -> No
         assert ours["map_at_r"] == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-7)
 
 
-@pytest.mark.parametrize(("distance", "chunk"), list(product(["cosine", "euclidean"], [1, 64, 2**22])))
+@pytest.mark.parametrize(("distance", "chunk"), list(product(["cosine", "euclidean", "lipschitz"], [1, 64, 2**22])))
 @pytest.mark.parametrize("classes", [1, 6, 40])
 def test_equals_the_oracle(distance: str, chunk: int, classes: int) -> None:
     e, y = random_set(60, classes, seed=classes)
@@ -128,7 +130,7 @@ def test_equals_the_oracle(distance: str, chunk: int, classes: int) -> None:
     assert_same(report, oracle(e, y, distance=distance))
 
 
-@pytest.mark.parametrize(("distance", "chunk"), list(product(["cosine", "euclidean"], [1, 64, 2**22])))
+@pytest.mark.parametrize(("distance", "chunk"), list(product(["cosine", "euclidean", "lipschitz"], [1, 64, 2**22])))
 @pytest.mark.parametrize("ks", [(1,), (1, 2, 3), (1, 5, 30)])
 def test_ties_count_against_the_query(distance: str, chunk: int, ks: tuple[int, ...]) -> None:
     """Small depths cut through ties of many items, whatever candidates top-k happens to take from them."""
@@ -138,7 +140,7 @@ def test_ties_count_against_the_query(distance: str, chunk: int, ks: tuple[int, 
         assert_same(report, oracle(e, y, ks=ks, distance=distance))
 
 
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "lipschitz"])
 @pytest.mark.parametrize("tied", [False, True])
 def test_separate_gallery(distance: str, tied: bool) -> None:
     """Nobody is left out as itself; some queries have no match, and some gallery classes no query."""
@@ -166,7 +168,7 @@ def test_the_query_itself_in_a_separate_gallery_counts() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "lipschitz"])
 def test_one_point_for_all_scores_nothing(dtype: torch.dtype, distance: str) -> None:
     """Equal vectors tie exactly, whatever their position in the matrix product: ranks start after all wrong items."""
     point = torch.randn(1, 67, generator=torch.Generator().manual_seed(0)).to(dtype)
@@ -178,7 +180,7 @@ def test_one_point_for_all_scores_nothing(dtype: torch.dtype, distance: str) -> 
     )
 
 
-@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "lipschitz"])
 def test_order_does_not_matter_with_duplicates(distance: str) -> None:
     source = torch.Generator().manual_seed(0)
     e = torch.randn(40, 67, generator=source)[torch.randint(40, (203,), generator=source)]
@@ -241,6 +243,28 @@ def test_euclidean_resolves_small_distances_far_from_the_origin() -> None:
     """Distances of 1 at an offset of 10,000: squared lengths of 1e8 and more have no digit for them in float32."""
     e = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0], [3.5, 0.0]]) + 10_000
     assert retrieval_metrics(e, torch.tensor([0, 0, 1, 1]), ks=(1,), distance="euclidean")["recall_at_1"] == 1
+
+
+def test_lipschitz_sees_lengths_up_to_one() -> None:
+    """Query (0.1, 0) with the relevant (8, 0) and the wrong (0, 0.5) and (7, 7).
+
+    cosine: 1 against 0 and 0.71, rank 1. euclidean: 7.9 against 0.51 and 9.8, rank 2. Shortened to (1, 0), (0, 0.5) and
+    (0.71, 0.71): 0.9 against 0.51 and 0.93, rank 2. With (0, 5) for (0, 0.5), shortened to (0, 1): 0.9 against 1.005
+    and 0.93, rank 1, where euclidean has 7.9 against 5.0.
+    """
+    query, y = torch.tensor([[0.1, 0.0]]), torch.tensor([0])
+    for other, ranks in ((0.5, {"cosine": 1, "euclidean": 2, "lipschitz": 2}), (5.0, {"euclidean": 2, "lipschitz": 1})):
+        gallery = torch.tensor([[8.0, 0.0], [0.0, other], [7.0, 7.0]])
+        for distance, rank in ranks.items():
+            metrics = retrieval_metrics(
+                query,
+                y,
+                gallery=gallery,
+                gallery_labels=torch.tensor([0, 1, 1]),
+                ks=(1, 2),
+                distance=distance,  # type: ignore[arg-type]
+            )
+            assert (metrics["recall_at_1"], metrics["recall_at_2"]) == (float(rank == 1), 1.0), (other, distance)
 
 
 def test_input_is_not_changed() -> None:

@@ -37,7 +37,7 @@ def finished(run: RunConfig, cache: Path) -> tuple[list[dict[str, Any]], Outcome
 def scores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Validation MAP@R that the next evaluations will find."""
     coming: list[float] = []
-    monkeypatch.setattr(Plain, "_measure", lambda self, positions, labels: {"map_at_r": coming.pop(0)})
+    monkeypatch.setattr(Plain, "_measure", lambda self, part: {"map_at_r": coming.pop(0)})
     yield coming
     assert coming == [], "evaluations that were never made"
 

@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.batch import Batch
 from trainables.classes import Classes
 from trainables.parts import load_implementation
 from trainables.randomness import derive_seed
 from trainables.step import Step
 from trainables.synthesis import config as configs
 from trainables.synthesis import functional as S
+from trainables.synthesis.base import Space
 from trainables.synthesis.proxy_synthesis import ProxySynthesis
 
 STEP = Step(seed=3, epoch=1, index=4)
@@ -20,7 +22,7 @@ STEP = Step(seed=3, epoch=1, index=4)
 
 def part(**fields: object) -> ProxySynthesis:
     config = configs.ProxySynthesis.model_validate(fields)
-    built = load_implementation(config)(config)
+    built = load_implementation(config)(config, Space(num_classes=4, embedding_dim=3))
     assert isinstance(built, ProxySynthesis)
     return built
 
@@ -29,6 +31,13 @@ def batch(labels: list[int], classes: int = 4) -> tuple[Tensor, Tensor, Classes]
     source = torch.Generator().manual_seed(0)
     e, p = (torch.randn(n, 3, generator=source, dtype=torch.float64) for n in (len(labels), classes))
     return e, torch.tensor(labels), Classes(p)
+
+
+def enlarged_by(synthesis: ProxySynthesis, e: Tensor, y: Tensor, classes: Classes) -> tuple[Tensor, Tensor, Classes]:
+    result = synthesis.enlarge(Batch(e, y, classes), STEP)
+    assert result.real_rows == len(y)
+    assert result.classes is not None
+    return result.embeddings, result.labels, result.classes
 
 
 def test_weight_is_a_beta_draw_of_the_step() -> None:
@@ -55,7 +64,7 @@ def test_weights_follow_the_beta_distribution() -> None:
 
 def test_official_is_the_reordered_published_computation() -> None:
     e, y, classes = batch([0, 0, 1, 1, 2, 2, 2])
-    rows, labels, enlarged = part(ratio=0.6, compat="official").enlarge(e, y, classes, STEP)
+    rows, labels, enlarged = enlarged_by(part(ratio=0.6, compat="official"), e, y, classes)
     order = S.separate_neighbours(y)
     assert order.tolist() != list(range(len(y)))
     expected = S.proxy_synthesis(
@@ -68,16 +77,16 @@ def test_official_is_the_reordered_published_computation() -> None:
 
 def test_official_keeps_its_faults() -> None:
     e, y, classes = batch([0, 0, 0, 0, 1])  # one class has the majority: pairs within it remain
-    _, labels, enlarged = part(compat="official").enlarge(e, y, classes, STEP)
+    _, labels, enlarged = enlarged_by(part(compat="official"), e, y, classes)
     assert labels[5:].tolist() == [4, 5, 6, 7, 8]
     own = torch.nn.functional.normalize(classes.weights[:1], dim=1)
     assert (enlarged.weights[4:] - own).norm(dim=1).lt(1e-12).sum() == 3
     e, y, classes = batch([0, 1, 0, 1])  # the same pair of classes twice: identical proxies with two labels
-    _, labels, enlarged = part(compat="official", ratio=7.0).enlarge(e, y, classes, STEP)
+    _, labels, enlarged = enlarged_by(part(compat="official", ratio=7.0), e, y, classes)
     assert labels[4:].tolist() == [4, 5, 6, 7]
     assert torch.equal(enlarged.weights[4], enlarged.weights[6])
     e, y, classes = batch([i % 4 for i in range(100)])
-    rows, _, enlarged = part(compat="official", ratio=0.13).enlarge(e, y, classes, STEP)
+    rows, _, enlarged = enlarged_by(part(compat="official", ratio=0.13), e, y, classes)
     assert (len(rows), enlarged.count) == (112, 17)
 
 
@@ -86,7 +95,7 @@ def test_corrected_version_keeps_the_order_and_never_contradicts_itself() -> Non
     for _ in range(100):
         labels = source.integers(0, 4, size=int(source.integers(1, 16))).tolist()
         e, y, classes = batch(labels)
-        rows, targets, enlarged = part().enlarge(e, y, classes, STEP)
+        rows, targets, enlarged = enlarged_by(part(), e, y, classes)
         assert torch.equal(targets[: len(y)], y)
         torch.testing.assert_close(rows[: len(y)], torch.nn.functional.normalize(e, dim=1))
         added = enlarged.weights[4:]
@@ -113,7 +122,7 @@ def test_corrected_version_keeps_the_order_and_never_contradicts_itself() -> Non
 )
 def test_rows_of_the_corrected_version(labels: list[int], ratio: float, count: int) -> None:
     e, y, classes = batch(labels)
-    rows, targets, enlarged = part(ratio=ratio).enlarge(e, y, classes, STEP)
+    rows, targets, enlarged = enlarged_by(part(ratio=ratio), e, y, classes)
     assert (len(rows), len(targets)) == (len(labels) + count, len(labels) + count)
     assert rows.isfinite().all()
     assert int(targets.max()) < enlarged.count
@@ -121,7 +130,7 @@ def test_rows_of_the_corrected_version(labels: list[int], ratio: float, count: i
 
 def test_ratio_zero_adds_nothing() -> None:
     e, y, classes = batch([0, 1])
-    rows, labels, unchanged = part(ratio=0).enlarge(e, y, classes, STEP)
+    rows, labels, unchanged = enlarged_by(part(ratio=0), e, y, classes)
     assert rows is e
     assert labels is y
     assert unchanged is classes
@@ -130,4 +139,4 @@ def test_ratio_zero_adds_nothing() -> None:
 def test_a_loss_without_proxies_is_refused() -> None:
     e, y, _ = batch([0, 1])
     with pytest.raises(ValueError, match="proxies"):
-        part().enlarge(e, y, None, STEP)
+        part().enlarge(Batch(e, y, None), STEP)

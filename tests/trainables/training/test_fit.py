@@ -1,5 +1,6 @@
 """One fit: its phases, its arithmetic, and that it goes on to the same bits from wherever it was stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 from trainables.backbones.base import Network
 from trainables.backbones.config import BACKBONES, Conv4
 from trainables.backbones.conv4 import build as build_conv4
-from trainables.classes import Classes
+from trainables.batch import Batch
 from trainables.config import RunConfig
 from trainables.step import Step
-from trainables.synthesis.base import Synthesis
-from trainables.synthesis.config import SYNTHESES, SynthesisConfig
+from trainables.synthesis.base import Space, Synthesis
+from trainables.synthesis.config import SynthesisConfig
+from trainables.synthesis.registry import SYNTHESES
 from trainables.training import checkpoint
 from trainables.training.config import SGD, Adam, AdamW, OptimizerConfig
 from trainables.training.data import load_run_data
@@ -43,14 +45,13 @@ class Remembering(SynthesisConfig):
 
 
 class Memory(Synthesis):
-    def __init__(self, config: Remembering) -> None:
+    def __init__(self, config: Remembering, space: Space) -> None:
+        super().__init__(config, space)
         self.last: Tensor | None = None
 
-    def enlarge(
-        self, embeddings: Tensor, labels: Tensor, classes: Classes | None, step: Step
-    ) -> tuple[Tensor, Tensor, Classes | None]:
-        before, self.last = self.last, embeddings.detach().mean(dim=0)
-        return (embeddings if before is None else embeddings + before), labels, classes
+    def enlarge(self, batch: Batch, step: Step) -> Batch:
+        before, self.last = self.last, batch.embeddings.detach().mean(dim=0)
+        return batch if before is None else replace(batch, embeddings=batch.embeddings + before)
 
     def state_dict(self) -> dict[str, Any]:
         return {"last": self.last}

@@ -244,7 +244,7 @@ def test_kept_weights_give_the_committed_metrics_again(
     data = load_run_data(run, cache=private_cache)
     fit = Fit(run, data, epochs=1)
     fit.load_weights(weights)
-    again = measure(run, fit.embed(data.split.test), data.split.test_labels).metrics
+    again = measure(run, data, fit.embed(data.split.test), "test").metrics
     assert again["map_at_r"] == ledger.read("runs").to_pylist()[0]["test_map_at_r"]
 
 

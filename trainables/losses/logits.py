@@ -1,0 +1,40 @@
+"""What the losses with a cross entropy over class logits [B, C] share: the target's logit and classes left out."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def target_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    """The logit [B] of every row's own class, from logits [B, C] and labels [B]."""
+    return logits.gather(1, labels.long()[:, None]).squeeze(1)
+
+
+def replace_target(logits: Tensor, labels: Tensor, target: Tensor) -> Tensor:
+    """The logits [B, C] with `target` [B] in the place of every row's own class."""
+    return logits.scatter(1, labels.long()[:, None], target[:, None])
+
+
+def class_cross_entropy(logits: Tensor, labels: Tensor, *, excluded: Tensor | None = None) -> Tensor:
+    """Mean over the rows of `-L[i, y_i] + log sum_c exp L[i, c]`.
+
+    Args:
+        logits: [B, C].
+        labels: [B], integers in 0..C-1.
+        excluded: bool [B, C], classes that do not exist for a row: their logits become -inf, their gradient is 0.
+
+    Raises:
+        ValueError: `excluded` has another shape or type, or (looked at on the CPU only) names a row's own class.
+    """
+    if excluded is not None:
+        _check_excluded(excluded, logits, labels)
+        logits = logits.masked_fill(excluded, -torch.inf)
+    return F.cross_entropy(logits, labels.long())
+
+
+def _check_excluded(excluded: Tensor, logits: Tensor, labels: Tensor) -> None:
+    if excluded.dtype != torch.bool or excluded.shape != logits.shape:
+        got = f"{excluded.dtype} {list(excluded.shape)}"
+        raise ValueError(f"excluded must be torch.bool {list(logits.shape)}, rows by classes; got {got}")
+    if excluded.device.type == "cpu" and bool(target_logits(excluded, labels).any()):
+        raise ValueError("excluded names the class of a row itself; its loss would be infinite")

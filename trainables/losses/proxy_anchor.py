@@ -1,0 +1,44 @@
+"""Proxy Anchor: proxies against all samples of the batch."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from trainables.geometry import check_batch, cosines
+
+__all__ = ["proxy_anchor"]
+
+
+def proxy_anchor(
+    embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float = 32.0, margin: float = 0.1
+) -> Tensor:
+    """Proxy Anchor: every proxy against all samples of the batch.
+
+    With S = cos(x_i, p_c) and P the classes that occur in the batch,
+
+        1/|P| sum_c log(1 + sum_{i: y_i = c} exp(-scale (S_ic - margin)))
+        + 1/C sum_c log(1 + sum_{i: y_i != c} exp(scale (S_ic + margin))).
+
+    The logarithms are log-sum-exp over the exponents and a 0, which no scale and margin overflow.
+
+    Args:
+        embeddings: [B, D], raw.
+        labels: [B], integers in 0..C-1.
+        proxies: [C, D], raw.
+        scale: sharpness, the paper's alpha.
+        margin: the paper's delta.
+
+    Source: Kim et al., "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020, equation 4.
+    """
+    check_batch(embeddings, labels, proxies)
+    similarity = cosines(embeddings, proxies)
+    positive = labels[:, None] == torch.arange(proxies.shape[0], device=labels.device)
+    pull = _log_one_plus_sum_exp(-scale * (similarity - margin), positive)
+    push = _log_one_plus_sum_exp(scale * (similarity + margin), ~positive)
+    return pull.sum() / positive.any(dim=0).sum() + push.mean()
+
+
+def _log_one_plus_sum_exp(exponents: Tensor, used: Tensor) -> Tensor:
+    """`log(1 + sum_i exp(exponents[i, c]))` over the used entries of every column; 0 for a column without any."""
+    padded = F.pad(exponents.masked_fill(~used, -torch.inf), (0, 0, 1, 0))
+    return padded.logsumexp(dim=0)

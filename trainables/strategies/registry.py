@@ -1,0 +1,15 @@
+"""The strategies by name. Free of torch: planning imports it."""
+
+from trainables.parts import registered
+from trainables.strategies.ccp_config import CCP
+from trainables.strategies.config import Plain, StrategyConfig, Untrained
+from trainables.strategies.transfer_config import Transfer
+
+STRATEGIES = registered(
+    Plain,
+    Untrained,
+    CCP,
+    Transfer,
+    base=StrategyConfig,
+    group="dml_study.strategies",
+)
