@@ -20,18 +20,16 @@ from trainables.synthesis.registry import SYNTHESES
 from trainables.training.config import (
     OPTIMIZERS,
     SAMPLERS,
-    SCHEDULES,
     Adam,
     Augmentation,
-    Constant,
     OptimizerConfig,
     Protocol,
     SamplerConfig,
-    ScheduleConfig,
     Shuffled,
     Training,
     TrainingSet,
 )
+from trainables.training.schedule_config import SCHEDULES, Constant, ScheduleConfig
 
 REGISTRIES: dict[str, Registry[Part]] = {
     "dataset": DATASETS,
@@ -88,6 +86,8 @@ class RunConfig(Config):
         for part in (self.dataset, self.sampler, self.strategy, *in_use):
             if refusal := part.refusal(self):
                 raise ValueError(refusal)
+        if self.training_set.label_noise and self.strategy.uses_loss and self.loss.target != "class":
+            raise ValueError(f"training_set.label_noise changes classes, and loss '{self.loss.name}' looks at none")
         self._check_epochs_and_batches()
         return self
 
@@ -118,7 +118,8 @@ class RunConfig(Config):
             "protocol": self.protocol.simplified(),
         }
         if not self.strategy.uses_loss:
-            update |= {"loss": NormSoftmax(), "synthesis": NoSynthesis()}
+            optimizer = at_defaults(self.optimizer, "proxy_lr_multiplier")
+            update |= {"loss": NormSoftmax(), "synthesis": NoSynthesis(), "optimizer": optimizer}
         if not self.strategy.trains:
             update["backbone"] = at_defaults(self.backbone, "batch_norm")
         if self.protocol.selection == "last":

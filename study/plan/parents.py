@@ -103,6 +103,8 @@ def _with_foreign_parent(cell: Made, parent: Parent | None) -> Made:
 
 
 def _with_parents(cell: Made, teacher: Made, parent: Parent) -> Made:
+    if refusal := cell.config.strategy.refused_parent(teacher.config, cell.config):
+        raise _ParentError(refusal)
     distinct: dict[str, Replicate] = {}
     for each in cell.replicates:
         run_id = _replicate(teacher, seed=each.seed if parent.seed == "same" else parent.seed, fold=each.fold).run_id
@@ -113,8 +115,6 @@ def _with_parents(cell: Made, teacher: Made, parent: Parent) -> Made:
 
 
 def _replicate(teacher: Made, *, seed: int, fold: int) -> Replicate:
-    if not teacher.config.strategy.trains:
-        raise _ParentError(f"method '{teacher.method}' trains nothing, so there is nothing to learn from it")
     known: Mapping[tuple[int, int], Replicate] = {(each.seed, each.fold): each for each in teacher.replicates}
     if teacher.config.protocol.selection == "last":
         fold = min(each.fold for each in teacher.replicates)  # it holds no fold out: one run for all of them

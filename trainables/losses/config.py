@@ -22,6 +22,8 @@ class LossConfig(Part):
     has_proxies: ClassVar[bool] = True
     has_bias: ClassVar[bool] = False
     """Whether it learns a bias [C], which it takes as `bias`."""
+    keeps_length: ClassVar[bool] = False
+    """Whether the length of an embedding counts, and not its direction alone."""
     is_softmax: ClassVar[bool] = False
     """Whether it is a cross entropy over classes; takes `excluded`, bool [B, C], classes that a row does not see."""
     is_pairwise: ClassVar[bool] = False

@@ -45,7 +45,12 @@ class BaseLoss(nn.Module):
         """The class representation that a synthesis may enlarge; None for a loss without proxies."""
         if self.proxies is None:
             return None
-        return Classes(self.proxies, self.bias, centers_per_class=self.config.centers)
+        return Classes(
+            self.proxies,
+            self.bias,
+            centers_per_class=self.config.centers,
+            keeps_length=self.config.keeps_length,
+        )
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss, a scalar."""

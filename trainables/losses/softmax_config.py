@@ -15,6 +15,7 @@ class Softmax(LossConfig):
     name: Literal["softmax"] = "softmax"
     proxy_init: ProxyInit = "kaiming_uniform"
     has_bias: ClassVar[bool] = True
+    keeps_length: ClassVar[bool] = True
     is_softmax: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.softmax:softmax"
 
@@ -39,6 +40,7 @@ class SphereFace(LossConfig):
     margin: int = Field(4, ge=1)
     """Whole factor on the target's angle; 1 is no margin."""
     proxy_init: ProxyInit = "kaiming_uniform"
+    keeps_length: ClassVar[bool] = True
     is_softmax: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.margin_softmax:sphereface"
 

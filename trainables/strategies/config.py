@@ -1,6 +1,6 @@
 """Configuration of the strategies. `implementation` names a class with the interface of `strategies.plain.Plain`."""
 
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -43,6 +43,15 @@ class StrategyConfig(Part):
     @property
     def parent(self) -> Parent | None:
         """The run that this one starts from or learns from; it is trained first."""
+        return None
+
+    def refused_parent(self, parent: Any, run: Any) -> str | None:
+        """Why a run cannot learn from another one, and what would be possible; None where it can.
+
+        Args:
+            parent: the `RunConfig` of the run whose weights are kept.
+            run: the `RunConfig` with this strategy.
+        """
         return None
 
     def with_parent(self, parent: Parent) -> Self:

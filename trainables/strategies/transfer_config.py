@@ -77,6 +77,9 @@ class Transfer(StrategyConfig):
     def parent(self) -> Parent | None:
         return None if self.uses_labels else self.teacher
 
+    def refused_parent(self, parent: Any, run: Any) -> str | None:
+        return refused_teacher(parent, run)
+
     def with_parent(self, parent: Parent) -> Self:
         return self.model_copy(update={"teacher": parent})
 

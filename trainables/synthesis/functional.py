@@ -1,6 +1,7 @@
 """Formulas of the syntheses, without state and without randomness."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -76,8 +77,8 @@ def mix_pairs(
 ) -> tuple[Tensor, Tensor, Classes]:
     """Appends the mixtures that `pairs` names to a batch and its classes.
 
-    Classes with a bias (plain softmax) live in the raw space: their weights, biases and embeddings are mixed as they
-    are. All others are directions: normalized before and after.
+    Classes are directions: weights and embeddings are normalized before and after. But where the loss looks at the
+    length of embeddings (plain softmax, sphereface) these are mixed as they are, and so are weights with biases.
 
     Args:
         embeddings: [B, D], raw.
@@ -95,12 +96,14 @@ def mix_pairs(
     """
     if isinstance(mixing_weight, float | int) and not 0 <= mixing_weight <= 1:
         raise ValueError(f"mixing_weight must lie between 0 and 1, not {mixing_weight}")
-    project = unit if classes.bias is None else widened
-    rows, weights = project(embeddings), project(classes.weights)
+    project = widened if classes.raw_embeddings else unit
+    project_weights = unit if classes.bias is None else widened
+    rows, weights = project(embeddings), project_weights(classes.weights)
     weight = mixing_weight.to(rows) if isinstance(mixing_weight, Tensor) else mixing_weight
     of_rows = weight.index_select(0, pairs.target) if isinstance(weight, Tensor) else weight
-    directions = Classes(weights, classes.bias, classes.centers_per_class)
-    enlarged = directions if synthesize == "embeddings" else _with_mixed(directions, pairs, weight, project)
+    enlarged = replace(classes, weights=weights)
+    if synthesize != "embeddings":
+        enlarged = _with_mixed(enlarged, pairs, weight, project_weights)
     if synthesize == "proxies":
         return rows, labels, enlarged
     heavier = _heavier_parents(labels, pairs, of_rows) if synthesize == "embeddings" else classes.count + pairs.target
@@ -111,10 +114,9 @@ def mix_pairs(
 def _with_mixed(classes: Classes, pairs: Pairs, weight: float | Tensor, project: Callable[[Tensor], Tensor]) -> Classes:
     centers = classes.weights.reshape(classes.count, classes.centers_per_class, -1)
     mixed = _mix(centers, pairs.first_class, pairs.second_class, weight).flatten(0, 1)
-    bias = classes.bias
-    if bias is not None:
-        bias = torch.cat([bias, _mix(bias, pairs.first_class, pairs.second_class, weight)])
-    return Classes(project(torch.cat([classes.weights, mixed])), bias, classes.centers_per_class)
+    bias = None if classes.bias is None else _mix(classes.bias, pairs.first_class, pairs.second_class, weight)
+    enlarged = classes.extended([mixed], [bias])
+    return replace(enlarged, weights=project(enlarged.weights))
 
 
 def _heavier_parents(labels: Tensor, pairs: Pairs, weight: float | Tensor) -> Tensor:

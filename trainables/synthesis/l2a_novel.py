@@ -1,7 +1,7 @@
 """The novel classes of L2A: what they start from, and how they join the learned ones."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainables.classes import Classes
 from trainables.geometry import unit
@@ -35,13 +35,8 @@ class NovelClasses(nn.Module):
 
     def beside(self, classes: Classes) -> Classes:
         """The classes with the novel ones after them."""
-        return _joined(classes, self.weights, self.bias)
+        return classes.extended([self.weights], [self.bias])
 
     def constant_beside(self, classes: Classes) -> Classes:
         """The same, without a gradient into the novel ones."""
-        return _joined(classes, self.weights.detach(), None if self.bias is None else self.bias.detach())
-
-
-def _joined(classes: Classes, weights: Tensor, bias: Tensor | None) -> Classes:
-    joined = None if classes.bias is None or bias is None else torch.cat([classes.bias, bias])
-    return Classes(torch.cat([classes.weights, weights]), joined, classes.centers_per_class)
+        return classes.extended([self.weights.detach()], [None if self.bias is None else self.bias.detach()])

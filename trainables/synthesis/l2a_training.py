@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -125,7 +125,7 @@ class GeneratorTraining:
         """The generator's terms by name, not computed yet, on one batch of noise [N, d_z] and labels [N]."""
         config, critic = self.config, self.critic
         bias = None if classes.bias is None else classes.bias.detach()
-        seen = Classes(classes.weights.detach(), bias, classes.centers_per_class)
+        seen = replace(classes, weights=classes.weights.detach(), bias=bias)
         rows = cache(lambda: self.generator(noise, labels))
 
         def realism() -> Tensor:

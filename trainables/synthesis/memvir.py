@@ -19,14 +19,13 @@ class MemVir(Synthesis):
     """Past steps as virtual classes (Ko, Gu and Kim, ICCV 2021, arXiv 2103.16940).
 
     A step first reads the queue and then leaves itself in it, so that it never meets its own embeddings. Class weights
-    are kept as the forward pass had them, before the step's update: copies, raw. Embeddings are kept at unit length;
-    where classes have a bias (plain softmax) nothing is normalized, and embeddings and biases are kept as they are. The
+    are kept as the forward pass had them, before the step's update: copies, raw. Embeddings are kept at unit length, or
+    as they are where the loss looks at their length (plain softmax, whose biases are kept too, and sphereface). The
     queue goes through the epochs, and through checkpoints, without a break: a continued run repeats an unbroken one.
 
     Every proxy loss sees an ordinary step with (n + 1) C classes. With several centers a block has C K rows, and a loss
     that follows the training (curricularface) looks at the images of the step alone. Losses that divide by the number
-    of classes or rows (proxy_anchor, the regularizer of soft_triple) divide by the enlarged one. In sphereface, which
-    keeps the length of an embedding, past rows have the length one.
+    of classes or rows (proxy_anchor, the regularizer of soft_triple) divide by the enlarged one.
     """
 
     config: configs.MemVir

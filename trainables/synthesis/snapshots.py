@@ -19,7 +19,7 @@ class Snapshot(NamedTuple):
     """What is kept of one step: constants, copies of what training goes on to change.
 
     Attributes:
-        embeddings: [b, D] of unit length, raw where the classes have a bias; b = 0 where only weights are kept.
+        embeddings: [b, D] of unit length, raw where the loss looks at lengths; b = 0 where only weights are kept.
         labels: [b], integers in 0..C-1.
         weights: [C * K, D], raw; no rows where only embeddings are kept.
         bias: [C] or None.
@@ -34,7 +34,7 @@ class Snapshot(NamedTuple):
 @torch.no_grad()
 def snapshot(embeddings: Tensor, labels: Tensor, classes: Classes, *, memory: Memory = "virtual_classes") -> Snapshot:
     """Copies of a step's raw embeddings [B, D], labels [B] and classes, or of the part of them that `memory` needs."""
-    project = unit if classes.bias is None else widened
+    project = widened if classes.raw_embeddings else unit
     rows = 0 if memory == "weights" else len(labels)
     columns = 0 if memory == "embeddings" else classes.count
     return Snapshot(
@@ -76,12 +76,7 @@ def with_snapshots(batch: Batch, past: Sequence[Snapshot]) -> Batch:
     if not past:
         return batch
     shifted = [entry.labels + (k * classes.count if len(entry.weights) else 0) for k, entry in enumerate(past, start=1)]
-    biases = [entry.bias for entry in past if entry.bias is not None]
-    enlarged = Classes(
-        torch.cat([classes.weights, *(entry.weights for entry in past)]),
-        None if classes.bias is None else torch.cat([classes.bias, *biases]),
-        classes.centers_per_class,
-    )
+    enlarged = classes.extended([entry.weights for entry in past], [entry.bias for entry in past])
     rows = torch.cat([widened(batch.embeddings), *(entry.embeddings for entry in past)])
     labels = torch.cat([batch.labels, *shifted])
     return Batch(rows, labels, enlarged, excluded=_padded(batch, len(rows), enlarged), real=batch.real_rows)

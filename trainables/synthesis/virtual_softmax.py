@@ -50,8 +50,7 @@ def _virtual_weights(embeddings: Tensor, labels: Tensor, classes: Classes) -> Te
 
 def _joined(classes: Classes, virtual: Tensor) -> Classes:
     count = virtual.shape[0] // classes.centers_per_class
-    bias = None if classes.bias is None else torch.cat([classes.bias, classes.bias.new_zeros(count)])
-    return Classes(torch.cat([classes.weights, virtual]), bias, centers_per_class=classes.centers_per_class)
+    return classes.extended([virtual], [virtual.new_zeros(count)])
 
 
 def _excluded(batch: Batch, classes: int) -> Tensor:

@@ -94,7 +94,7 @@ def test_a_teacher_that_holds_no_fold_out_has_one_run_for_all_folds(make_plan: M
             ("method: teacher}", "method: teacher, weights: w.pt}"),
             "needs exactly one of method, run and weights",
         ),
-        (("{loss: proxy_anchor}", "{strategy: untrained}"), "'teacher' trains nothing"),
+        (("{loss: proxy_anchor}", "{strategy: untrained}"), "of the teacher trains nothing to learn from"),
         (("compare: {", "compare: {loss.margin: [0.1, 0.2], "), "'teacher' has 2 cells that fit dataset=glyphs"),
         (("untrained: false", "exclude: [{method: teacher, dataset: small}]"), "no cell for dataset=small"),
     ],
