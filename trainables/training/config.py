@@ -175,41 +175,6 @@ class SGD(OptimizerConfig):
 OPTIMIZERS = registered(Adam, AdamW, SGD, base=OptimizerConfig, group="dml_study.optimizers")
 
 
-class ScheduleConfig(Part):
-    """How the learning rates go over the epochs."""
-
-
-class Constant(ScheduleConfig):
-    """The learning rate as it is."""
-
-    name: Literal["constant"] = "constant"
-    implementation: ClassVar[str] = "trainables.training.schedules:constant"
-
-
-class Step(ScheduleConfig):
-    """Multiplied by gamma after every `every` epochs, as the Proxy Anchor code does.
-
-    The Proxy Synthesis and MemVir code drops the rate at the start of epoch `every`: after one epoch less.
-    """
-
-    name: Literal["step"] = "step"
-    every: int = Field(10, ge=1)
-    gamma: float = Field(0.5, gt=0, le=1)
-    until: int | None = Field(None, ge=1)
-    """Last epoch at which the rate drops; no limit where empty."""
-    implementation: ClassVar[str] = "trainables.training.schedules:step"
-
-
-class Cosine(ScheduleConfig):
-    """From the full rate to 0 over the run's epochs."""
-
-    name: Literal["cosine"] = "cosine"
-    implementation: ClassVar[str] = "trainables.training.schedules:cosine"
-
-
-SCHEDULES = registered(Constant, Step, Cosine, base=ScheduleConfig, group="dml_study.schedules")
-
-
 class Training(Config):
     """Budget and numerics of the optimisation."""
 

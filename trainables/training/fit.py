@@ -97,7 +97,7 @@ class Fit:
         total = torch.zeros((), device=self.data.device, dtype=torch.float64)
         with isolated_rng(self.run.seed, "library", self.epoch):
             for index, batch in enumerate(batches):
-                self._set_rates((index + 1) / len(batches))
+                self._set_rates(index, len(batches))
                 total += self._step(batch, Step(self.run.seed, self.epoch, index))
         mean_loss = total.item() / len(batches)
         if not math.isfinite(mean_loss):
@@ -133,10 +133,13 @@ class Fit:
             raise TrainingError(f"the training classes have {len(labels)} images, too few for one batch")
         return batches
 
-    def _set_rates(self, step_share: float) -> None:
-        training = self.run.training
-        factor = load_implementation(self.run.schedule)(self.run.schedule, epoch=self.epoch, epochs=training.epochs)
-        rise = warmup(epoch=self.epoch, step_share=step_share, warmup_epochs=training.lr_warmup_epochs)
+    def _set_rates(self, index: int, per_epoch: int) -> None:
+        """Of step `index` (from 0) of an epoch of `per_epoch` steps."""
+        training, steps = self.run.training, self.epoch * per_epoch + index
+        schedule = load_implementation(self.run.schedule)
+        factor = schedule(self.run.schedule, epoch=self.epoch, epochs=training.epochs, steps=steps)
+        share = (index + 1) / per_epoch
+        rise = warmup(epoch=self.epoch, step_share=share, warmup_epochs=training.lr_warmup_epochs)
         scale_rates(self.optimizer, factor * rise)
 
     def _freeze_backbone(self, frozen: bool) -> None:

@@ -249,6 +249,9 @@ def _require_revisions(run: RunConfig) -> None:
     ):
         if named and not revision:
             raise ConfigError(f"{key} of this run has no revision: take the run from a plan, or `resolve` it first")
+    parent = run.strategy.parent
+    if parent is not None and not (parent.run or parent.weights_revision):
+        raise ConfigError("strategy.teacher of this run is not looked up yet: take the run from a plan")
 
 
 def _epoch_line(row: dict[str, Any]) -> str:

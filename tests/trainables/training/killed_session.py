@@ -1,14 +1,46 @@
 """A process that trains one run and is killed by SIGKILL at a given write or deletion in the results folder."""
 
+import multiprocessing
 import os
 import signal
 import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
-from trainables.config import RunConfig
+from trainables.config import REGISTRIES, RunConfig
 from trainables.ledger import Ledger
 from trainables.ledger.store import LocalStore
 from trainables.training.session import Session, SessionOptions
+
+NOT_RESULTS = {
+    *("attempt", "attempts", "started_at", "ended_at", "wall_seconds", "train_seconds", "eval_seconds"),
+    *("images_per_second", "git_commit"),
+}
+
+
+def rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+    """Every row without what names the attempt or measures time."""
+    return {
+        table: [{k: v for k, v in row.items() if k not in NOT_RESULTS} for row in ledger.read(table).to_pylist()]
+        for table in ("runs", "epochs", "classes")
+    }
+
+
+def go_on(run: RunConfig, ledger: Ledger, cache: Path, *, generation: int | None = None) -> None:
+    """Trains to the end, from the newest checkpoint."""
+    options = SessionOptions(study="s", cache=cache, generation=generation, checkpoint_seconds=0)
+    session = Session(run, ledger=ledger, options=options)
+    while not session.done:
+        session.step()
+
+
+def forkserver() -> ForkServerContext:
+    """Starts processes that have every part imported."""
+    parts = {part.implementation.partition(":")[0] for registry in REGISTRIES.values() for part in registry.values()}
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "trainables.training.session", *sorted(parts)])
+    return context
 
 
 def die_at(operation: int, *, before: bool) -> None:
@@ -34,12 +66,11 @@ def die_at(operation: int, *, before: bool) -> None:
     watched("delete")
 
 
-def train(run: str, results: str, cache: str, operation: int, before: bool) -> None:
-    """Trains; a last line on standard output says that nothing killed it."""
+def train(
+    run: str, results: str, cache: str, operation: int, before: bool = False, generation: int | None = None
+) -> None:
+    """Trains; an exit code of 0 says that nothing killed it."""
     ledger = Ledger.open(results, create=True)
     die_at(operation, before=before)
-    options = SessionOptions(study="s", cache=Path(cache), checkpoint_seconds=0)
-    session = Session(RunConfig.model_validate_json(run), ledger=ledger, options=options)
-    while not session.done:
-        session.step()
+    go_on(RunConfig.model_validate_json(run), ledger, Path(cache), generation=generation)
     sys.stdout.flush()

@@ -99,6 +99,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch norm frozen": {"backbone": {"batch_norm": "frozen_statistics"}},
     "dropout": {"backbone": {"name": "dropping"}},
     "rates warmed up": {"training": {"lr_warmup_epochs": 3}, "schedule": {"name": "step", "every": 2}},
+    "rates by step": {"schedule": {"name": "inverse_time", "decay": 0.1}},
     "synthesis with a state": {"synthesis": "remembering"},
     "shuffled": {"sampler": "shuffled", "loss": "proxy_anchor"},
 }
@@ -132,6 +133,15 @@ def test_global_generators_reach_no_number(tiny_run: RunConfig, private_cache: P
         fit.train_epoch()
         results.append(values(fit))
     assert changes(*results) == set()
+
+
+def test_a_schedule_by_step_counts_the_steps_of_all_epochs(tiny_run: RunConfig, private_cache: Path) -> None:
+    run = changed(tiny_run, schedule={"name": "inverse_time", "decay": 0.1}, optimizer={"name": "sgd", "lr": 0.02})
+    fit = fit_of(run, private_cache)
+    steps = sum(fit.train_epoch().steps for _ in range(2))
+    assert {group["name"]: group["lr"] for group in fit.optimizer.param_groups}["head"] == pytest.approx(
+        0.02 / (1 + 0.1 * (steps - 1))
+    )
 
 
 def test_while_it_warms_up_only_head_and_proxies_train(tiny_run: RunConfig, private_cache: Path) -> None:

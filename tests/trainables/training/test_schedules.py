@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from trainables.training import schedules
-from trainables.training.config import OPTIMIZERS, SGD, Adam, Constant, Cosine, Step
+from trainables.training.config import OPTIMIZERS, SGD, Adam
 from trainables.training.optimizer import build_optimizer, rates, scale_rates
+from trainables.training.schedule_config import Constant, Cosine, InverseTime, Step
 
 
 def test_step_drops_after_every_n_epochs_until_the_last_drop() -> None:
@@ -22,6 +23,12 @@ def test_cosine_goes_from_one_to_zero() -> None:
 
 def test_constant_is_one() -> None:
     assert schedules.constant(Constant(), epoch=7, epochs=10) == 1
+
+
+def test_inverse_time_counts_the_steps_of_all_epochs() -> None:
+    """The published log-ratio runs end after 30 epochs of 12366 steps at 1 / (1 + 37.098) of their rate."""
+    factors = [schedules.inverse_time(InverseTime(), epoch=e, epochs=30, steps=t) for e, t in ((0, 0), (29, 370_980))]
+    assert factors == pytest.approx([1, 1 / 38.098])
 
 
 def test_warmup_rises_by_step_and_ends() -> None:

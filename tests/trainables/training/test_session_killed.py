@@ -1,33 +1,12 @@
 """SIGKILL at every single write and deletion of a run: going on always ends with the same rows."""
 
-import multiprocessing
 import signal
-import sys
 from pathlib import Path
-from typing import Any
+
+from killed_session import forkserver, go_on, rows, train
 
 from trainables.config import RunConfig
 from trainables.ledger import Ledger
-from trainables.training.session import Session, SessionOptions
-
-NOT_RESULTS = {
-    *("attempt", "attempts", "started_at", "ended_at", "wall_seconds", "train_seconds", "eval_seconds"),
-    *("images_per_second", "git_commit"),
-}
-
-
-def rows(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
-    return {
-        table: [{k: v for k, v in row.items() if k not in NOT_RESULTS} for row in ledger.read(table).to_pylist()]
-        for table in ("runs", "epochs", "classes")
-    }
-
-
-def go_on(run: RunConfig, ledger: Ledger, cache: Path) -> None:
-    options = SessionOptions(study="s", cache=cache, checkpoint_seconds=0)
-    session = Session(run, ledger=ledger, options=options)
-    while not session.done:
-        session.step()
 
 
 def test_a_kill_at_any_write_changes_nothing(tiny_run: RunConfig, private_cache: Path, tmp_path: Path) -> None:
@@ -36,11 +15,7 @@ def test_a_kill_at_any_write_changes_nothing(tiny_run: RunConfig, private_cache:
     go_on(run, reference, private_cache)
     expected = rows(reference)
 
-    sys.path.insert(0, str(Path(__file__).parent))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "trainables.training.session", "trainables.strategies.plain"])
-    from killed_session import train
-
+    context = forkserver()
     outcomes = []
     for operation in range(100):
         ledger_folder = tmp_path / f"killed-{operation}"
