@@ -111,7 +111,8 @@ def _with_parents(cell: Made, teacher: Made, parent: Parent) -> Made:
         run = with_parent(cell.config, run_id).model_copy(update={"seed": each.seed, "fold": each.fold})
         child = Replicate(each.seed, each.fold, run.run_id(), parent=run_id)
         distinct.setdefault(child.run_id, child)
-    return replace(cell, replicates=tuple(distinct.values()))
+    replicates = tuple(distinct.values())
+    return replace(cell, config=with_parent(cell.config, replicates[0].parent), replicates=replicates)
 
 
 def _replicate(teacher: Made, *, seed: int, fold: int) -> Replicate:

@@ -62,6 +62,12 @@ def test_the_id_of_a_student_depends_on_its_teacher_and_on_nothing_of_the_teache
     assert all(changed[place][0] != run_id for place, (run_id, _) in first.items())
 
 
+def test_the_cell_of_a_student_shows_the_teacher_of_its_first_replicate(make_plan: MakePlan) -> None:
+    for cell in make_plan(SPEC).cells:
+        parent = cell.config.strategy.parent
+        assert (parent.run if parent else "") == cell.replicates[0].parent
+
+
 def test_a_fixed_seed_gives_all_students_one_teacher(make_plan: MakePlan) -> None:
     plan = make_plan(SPEC.replace("method: teacher}", "method: teacher, seed: 1}"))
     teachers, students = replicates(plan, "teacher"), replicates(plan, "student")
