@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from trainables.parts import Part, load_implementation, registered
 from trainables.plugins import load_plugins
 from trainables.registry import Registry
 from trainables.synthesis.config import ProxySynthesis
-from trainables.training.config import Constant
+from trainables.training.schedule_config import Constant
 
 PARTS = '''\
 """A loss and a synthesis; the configurations are read without torch."""
@@ -136,6 +137,7 @@ settings: {backbone: {name: conv4, width: 4}, embedding_dim: 8, training.epochs:
 methods:
 """
 
+FAILS = re.compile("fails: |[^ ]*Error")
 Installed = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -158,10 +160,10 @@ def installed(tmp_path: Path) -> Installed:
 
 
 def check(installed: Installed, folder: Path, *methods: str) -> tuple[int, list[str], list[str]]:
-    """Exit code and lines of `dml-study check` on these methods."""
+    """What `dml-study check` says of these methods: exit code, result, failures."""
     (folder / "spec.yaml").write_text(SPEC + "".join(f"  {method}\n" for method in methods))
     done = installed("-m", "study", "check", "spec.yaml")
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+    return done.returncode, done.stdout.splitlines(), [*filter(FAILS.match, done.stderr.splitlines())]
 
 
 def test_check_passes_with_the_parts_of_an_installed_distribution(installed: Installed, tmp_path: Path) -> None:

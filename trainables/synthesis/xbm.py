@@ -53,11 +53,12 @@ class XBM(Synthesis):
         return total
 
     def _enqueue(self, batch: Batch) -> None:
-        # New tensors, since the step's backward pass may still need the old ones.
+        # New tensors, since the step's backward pass may still need the old ones; and copies, no views into longer
+        # ones: they lie in memory as they do after a checkpoint, where matrix products then round alike.
         rows = widened(batch.embeddings[: batch.real_rows].detach())
         size = self.config.memory_size
-        self.rows = torch.cat([self.rows.to(rows.dtype), rows])[-size:]
-        self.labels = torch.cat([self.labels, batch.labels[: batch.real_rows].long()])[-size:]
+        self.rows = torch.cat([self.rows.to(rows.dtype), rows])[-size:].clone()
+        self.labels = torch.cat([self.labels, batch.labels[: batch.real_rows].long()])[-size:].clone()
 
     def epoch_metrics(self) -> dict[str, float]:
         """`synthesis_memory_rows`: how far the memory has filled."""

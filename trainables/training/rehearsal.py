@@ -78,6 +78,8 @@ def _difference(first: Any, second: Any, place: str = "state") -> str:
     if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
         inner = (_difference(a, b, f"{place}.{index}") for index, (a, b) in enumerate(zip(first, second, strict=True)))
         return next(filter(None, inner), "")
+    if isinstance(first, Tensor) or isinstance(second, Tensor):
+        return place
     undefined = isinstance(first, float) and isinstance(second, float) and math.isnan(first) and math.isnan(second)
     return "" if undefined or first == second else place
 
@@ -104,7 +106,9 @@ def _handful(data: RunData, run: RunConfig) -> RunData:
     """Two batches of training images, a few of each class; a few classes to measure."""
     per_class = max(2, *(int(getattr(run.sampler, key, 2)) for key in ("images_per_class", "smallest_group")))
     split = data.split
-    train = _first(split.train_labels, classes=-(-2 * run.training.batch_size // per_class), images=per_class)
+    wanted = 2 * run.training.batch_size
+    classes = min(-(-wanted // per_class), len(split.train_classes))
+    train = _first(split.train_labels, classes=classes, images=max(per_class, -(-wanted // classes)))
     val = _first(split.val_labels, classes=_EVALUATION_CLASSES, images=4)
     test = _first(split.test_labels, classes=_EVALUATION_CLASSES, images=4)
     small = replace(

@@ -1,151 +1,122 @@
-"""What every registered backbone has to keep, and so any that is added."""
+"""What every registered backbone has to keep, and so any that is added; what that finds, and what planning loads."""
 
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from trainables.backbones import BACKBONES, BackboneConfig
-from trainables.backbones.build import Backbone, build_backbone
-from trainables.parts import load_implementation
-
-SIDE, BATCH = 32, 3
-NAMES = sorted(BACKBONES)
+from trainables.backbones.base import Network
+from trainables.testing.backbones import BackboneContract
 
 
-def config(name: str, **settings: Any) -> BackboneConfig:
-    part = BACKBONES[name](**settings)
-    assert isinstance(part, BackboneConfig)
-    return part
+class TestRegisteredBackbones(BackboneContract):
+    @pytest.fixture(params=sorted(BACKBONES))
+    def config(self, request: pytest.FixtureRequest) -> BackboneConfig:
+        config = BACKBONES[request.param](name=request.param)
+        assert isinstance(config, BackboneConfig)
+        return config
 
 
-def build(name: str, *, channels: int = 3, seed: int = 0, **settings: Any) -> Backbone:
-    return build_backbone(config(name, **settings), channels=channels, seed=seed)
+class Faulty(BackboneConfig):
+    """A backbone whose builder a test replaces."""
+
+    name: Literal["faulty"] = "faulty"
 
 
-def images(channels: int = 3) -> Tensor:
-    return torch.rand(BATCH, channels, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+class Plane(nn.Module):
+    """A convolution that a fault replaces in part."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(channels, 4, 3, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        result: Tensor = self.layer(images)
+        return result
 
 
-def batch_norms(backbone: Backbone) -> list[nn.BatchNorm2d]:
-    return [layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)]
+class Blind(Plane):
+    """Sees no image."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * 0 + 1
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_features_are_one_finite_float32_row_per_image(name: str, channels: int) -> None:
-    backbone = build(name, channels=channels).eval()
-    features = backbone(images(channels))
-    assert features.shape == (BATCH, backbone.feature_dim)
-    assert features.dtype == torch.float32
-    assert features.isfinite().all()
-    assert features.std(0).max() > 0, "all images look the same to this backbone"
+class Mixing(Plane):
+    """Centers by the batch, in evaluation too."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = super().forward(images)
+        return features - features.mean(0)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_weights_depend_on_the_seed_alone(name: str) -> None:
-    torch.manual_seed(11)
-    before = torch.get_rng_state()
-    first = build(name, seed=5).state_dict()
-    assert torch.equal(torch.get_rng_state(), before), "building moved the global generator"
-    torch.manual_seed(12)
-    second, other = build(name, seed=5).state_dict(), build(name, seed=6).state_dict()
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    assert any(not torch.equal(first[key], other[key]) for key in first)
+class Dropping(Plane):
+    """Drops at random."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.drop = nn.Dropout()
+
+    def forward(self, images: Tensor) -> Tensor:
+        result: Tensor = self.drop(super().forward(images))
+        return result
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_poolings_are_those_of_one_feature_map(name: str) -> None:
-    batch = images()
-    features = {pooling: build(name, pooling=pooling).eval()(batch) for pooling in ("avg", "max", "avg+max")}
-    torch.testing.assert_close(features["avg+max"], features["avg"] + features["max"])
-    network = build(name).eval()
-    feature_map = network.body((batch - network.mean) / network.std)
-    torch.testing.assert_close(features["avg"], feature_map.mean((2, 3)))
-    torch.testing.assert_close(features["max"], feature_map.flatten(2).max(2).values)
+class Unused(Plane):
+    """Has a layer that takes no part."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.spare = nn.Conv2d(1, 1, 1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_random_and_no_classifier_in_the_feature_path(name: str) -> None:
-    backbone = build(name).train()
-    kinds = {type(layer).__name__ for layer in backbone.modules()}
-    assert not any("Dropout" in kind or kind in ("Linear", "AdaptiveAvgPool2d", "StochasticDepth") for kind in kinds)
-    with torch.no_grad():
-        assert torch.equal(backbone(images()), backbone(images()))
+class Hidden(Plane):
+    """Has weights that no state dict has."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.factor = torch.rand(4, 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) * self.factor
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_gradients_reach_every_parameter(name: str) -> None:
-    backbone = build(name).train()
-    backbone(images()).square().sum().backward()
-    assert all(parameter.requires_grad for parameter in backbone.parameters())
-    assert all(parameter.grad is not None for parameter in backbone.parameters())
-    assert any(parameter.grad.abs().sum() > 0 for parameter in backbone.parameters() if parameter.grad is not None)
+class Single(Plane):
+    """Knows one precision."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images).float()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_batch_norm_trains_by_default(name: str) -> None:
-    backbone = build(name).train()
-    assert batch_norms(backbone)
-    assert all(layer.training for layer in batch_norms(backbone))
-    before = batch_norms(backbone)[0].running_mean.clone()  # type: ignore[union-attr]
-    backbone(images())
-    assert not torch.equal(batch_norms(backbone)[0].running_mean, before)  # type: ignore[arg-type]
+CONTRACT = BackboneContract()
+FAULTS: list[tuple[type[Plane], Callable[..., None], tuple[Any, ...]]] = [
+    (Blind, CONTRACT.test_features_are_one_finite_float32_row_per_image, (3,)),
+    (Mixing, CONTRACT.test_an_image_does_not_depend_on_the_others, ()),
+    (Dropping, CONTRACT.test_nothing_random_and_no_classifier_in_the_feature_path, ()),
+    (Unused, CONTRACT.test_gradients_reach_every_parameter, ()),
+    (Hidden, CONTRACT.test_state_dict_carries_everything, ()),
+    (Hidden, CONTRACT.test_device_move, ()),
+    (Single, CONTRACT.test_double_precision_stays_double, ()),
+]
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("policy", ["frozen_statistics", "frozen"])
-def test_frozen_batch_norm_keeps_its_statistics_in_training(name: str, policy: str) -> None:
-    backbone = build(name, batch_norm=policy).eval().train()
-    buffers = {key: value.clone() for key, value in backbone.named_buffers()}
-    backbone(images()).sum().backward()
-    assert all(torch.equal(value, buffers[key]) for key, value in backbone.named_buffers())
-    assert backbone.training
-    trained = {layer.weight.requires_grad and layer.bias.requires_grad for layer in batch_norms(backbone)}
-    assert trained == {policy == "frozen_statistics"}
-    others = set(backbone.parameters()) - {p for layer in batch_norms(backbone) for p in layer.parameters()}
-    assert all(parameter.requires_grad for parameter in others)
+@pytest.mark.parametrize(
+    ("body", "check", "arguments"), FAULTS, ids=[f"{body.__name__}-{check.__name__}" for body, check, _ in FAULTS]
+)
+def test_the_contract_finds(
+    body: type[Plane], check: Callable[..., None], arguments: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(config: BackboneConfig, *, channels: int) -> Network:
+        return Network(body(channels), feature_dim=4, channels=channels, mean=(0.5,), std=(0.5,))
 
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("policy", ["train", "frozen"])
-def test_a_backbone_that_is_not_trainable_never_leaves_evaluation_mode(name: str, policy: str) -> None:
-    backbone = build(name, trainable=False, batch_norm=policy)
-    model = nn.Sequential(backbone, nn.Linear(backbone.feature_dim, 2)).train()
-    assert model.training
-    assert not any(module.training for module in backbone.modules())
-    assert not any(parameter.requires_grad for parameter in backbone.parameters())
-    before = {key: value.clone() for key, value in backbone.state_dict().items()}
-    model(images()).sum().backward()
-    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_state_dict_carries_everything(name: str) -> None:
-    backbone, other = build(name, seed=1).train(), build(name, seed=2)
-    backbone(images())  # moves the running statistics
-    other.load_state_dict(backbone.state_dict())
-    assert torch.equal(backbone.eval()(images()), other.eval()(images()))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_autocast_keeps_features_float32_and_finite(name: str) -> None:
-    backbone = build(name, pooling="avg+max").eval()
-    with torch.no_grad():
-        exact = backbone(images())
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            rounded = backbone(images())
-    assert rounded.dtype == torch.float32
-    assert rounded.isfinite().all()
-    assert nn.functional.cosine_similarity(rounded, exact).min() > 0.99
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_configuration_names_its_implementation(name: str) -> None:
-    assert callable(load_implementation(BACKBONES[name]()))
+    monkeypatch.setattr("trainables.backbones.build.load_implementation", lambda config: build)
+    with pytest.raises((AssertionError, RuntimeError)):
+        check(Faulty(), *arguments)
 
 
 def test_planning_needs_no_torch() -> None:

@@ -1,110 +1,120 @@
-"""What every registered dataset promises, so that a new one is tested by adding an example of its configuration."""
+"""What every registered dataset promises, on a small example of each; what that finds."""
 
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from trainables.config import RunConfig
-from trainables.datasets.catalog import data_folders, images_folder, load_images, resolve
+from trainables.datasets import catalog, glyphs
+from trainables.datasets.catalog import data_folders
 from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs, ImageFolder
+from trainables.datasets.source import Index, Reader
 from trainables.errors import DataError
-from trainables.parts import load_implementation
-
-Examples = dict[str, DatasetConfig]
-
-HEAVY = ("torch", "ray", "pandas", "pyarrow", "numpy", "PIL", "fontTools", "matplotlib")
-PLANNER = f"""
-import sys
-from pathlib import Path
-from trainables.datasets.catalog import resolve
-from trainables.datasets.config import DATASETS
-config = DATASETS[sys.argv[1]].model_validate_json(sys.argv[2])
-print(resolve(config, search=(), cache=Path(sys.argv[3])).revision)
-print([name for name in {HEAVY!r} if name in sys.modules])
-"""
+from trainables.testing.datasets import DatasetContract
 
 
-@pytest.fixture
-def config(request: pytest.FixtureRequest, make_tree: Callable[..., Path]) -> DatasetConfig:
-    """A small example of the dataset that a test is parametrised with."""
-    examples: Examples = {
-        "glyphs": Glyphs(classes=6, images_per_class=3),
-        "image_folder": ImageFolder(path=str(make_tree()), image_size=12, label="pictures"),
-    }
-    assert examples.keys() == DATASETS.keys(), "every registered dataset has an example here"
-    return examples[request.param]
+class TestRegisteredDatasets(DatasetContract):
+    @pytest.fixture(params=sorted(DATASETS))
+    def config(self, request: pytest.FixtureRequest, make_tree: Callable[..., Path]) -> DatasetConfig:
+        examples: dict[str, DatasetConfig] = {
+            "glyphs": Glyphs(classes=6, images_per_class=3),
+            "image_folder": ImageFolder(path=str(make_tree()), image_size=12, label="pictures"),
+        }
+        assert request.param in examples, "every dataset of the package has an example here"
+        return examples[request.param]
 
 
-every_dataset = pytest.mark.parametrize("config", sorted(DATASETS), indirect=True)
+class TestImageFolderWithContinuousLabels(DatasetContract):
+    @pytest.fixture
+    def config(self, make_tree: Callable[..., Path]) -> DatasetConfig:
+        tree = make_tree()
+        rows = [f"{path.relative_to(tree).as_posix()},{40 * number}" for number, path in enumerate(_images(tree))]
+        (tree / "labels.csv").write_text("\n".join(["path,angle", *rows]) + "\n")
+        return ImageFolder(path=str(tree), image_size=12, target_columns=("angle",), target_period=360)
 
 
-@every_dataset
-def test_resolving_fills_in_a_revision_and_is_repeatable(config: DatasetConfig, cache: Path) -> None:
-    first = resolve(config, search=(), cache=cache)
-    assert len(first.revision) == 16
-    assert int(first.revision, 16) >= 0
-    assert resolve(first, search=(), cache=cache) == first
-    assert first.model_copy(update={"revision": ""}).model_dump() == config.model_dump()
-    assert resolve(config.model_copy(update={"label": "other"}), search=(), cache=cache).revision == first.revision
+def _images(tree: Path) -> list[Path]:
+    return sorted(tree.rglob("*.png"))
 
 
-@every_dataset
-def test_planning_loads_no_heavy_library_and_decodes_nothing(config: DatasetConfig, cache: Path) -> None:
-    arguments = [config.name, config.model_dump_json(), str(cache)]
-    done = subprocess.run([sys.executable, "-c", PLANNER, *arguments], capture_output=True, text=True, check=True)
-    revision, loaded = done.stdout.splitlines()
-    assert loaded == "[]"
-    assert revision == resolve(config, search=(), cache=cache).revision
-    assert not (cache / "images").exists()
+class Faulty(glyphs.Glyphs):
+    """The embedded dataset with a fault, on 6 classes of 3 images."""
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[Index, Reader]]:
+        with super().open() as (index, read):
+            yield self.index(index), lambda number: self.pixels(read(number))
+
+    def index(self, index: Index) -> Index:
+        return index
+
+    def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return pixels
 
 
-@every_dataset
-def test_images_keep_their_promises(config: DatasetConfig, cache: Path) -> None:
-    config = resolve(config, search=(), cache=cache)
-    images = load_images(config, cache=cache)
-    count = len(images.paths)
-    shape = load_implementation(config)(config).shape()
-    assert images.images.shape == (count, *shape)
-    assert images.images.dtype == np.uint8
-    assert images.labels.dtype == np.int64
-    assert images.labels.shape == images.split.shape == (count,)
-    assert np.array_equal(np.unique(images.labels), np.arange(len(images.class_names)))
-    assert len(set(images.class_names)) == len(images.class_names)
-    assert len(set(images.paths)) == count
-    assert set(images.split) == {"train", "test"}
-    for label in range(len(images.class_names)):
-        assert len(set(images.split[images.labels == label])) == 1, "a class is in both splits"
-    assert images.revision == config.revision
-    assert images.channels in (1, 3)
-    assert not any(array.flags.writeable for array in (images.images, images.labels, images.split))
+class Random(Faulty):
+    """Other pixels each time."""
+
+    def pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.random.default_rng().integers(0, 256, pixels.shape, dtype=np.uint8)
 
 
-@every_dataset
-def test_another_cache_gets_the_same_images(config: DatasetConfig, cache: Path, tmp_path: Path) -> None:
-    config = resolve(config, search=(), cache=cache)
-    first, second = load_images(config, cache=cache), load_images(config, cache=tmp_path / "second")
-    assert np.array_equal(first.images, second.images)
-    assert np.array_equal(first.labels, second.labels)
-    assert (first.paths, first.class_names, first.key) == (second.paths, second.class_names, second.key)
+class Overlapping(Faulty):
+    """A class on both sides."""
+
+    def index(self, index: Index) -> Index:
+        return replace(index, split=("train" if index.split[0] == "test" else "test", *index.split[1:]))
 
 
-@every_dataset
-def test_size_is_part_of_the_cache_and_of_the_run(config: DatasetConfig, cache: Path) -> None:
-    config = resolve(config, search=(), cache=cache)
-    larger = config.model_copy(update={"image_size": 20})
-    assert images_folder(larger, cache=cache) != images_folder(config, cache=cache)
-    assert RunConfig(dataset=larger).run_id() != RunConfig(dataset=config).run_id()
+class Repeating(Faulty):
+    """Two images of one name."""
+
+    def index(self, index: Index) -> Index:
+        return replace(index, paths=(index.paths[1], *index.paths[1:]))
 
 
-@every_dataset
-def test_another_revision_than_the_planned_one_is_refused(config: DatasetConfig, cache: Path) -> None:
-    planned = resolve(config, search=(), cache=cache).model_copy(update={"revision": "0123456789abcdef"})
-    with pytest.raises(DataError, match=rf"dataset {config.title} changed: .*0123456789abcdef"):
-        load_images(planned, cache=cache)
+class Restless(Faulty):
+    """Another revision each time."""
+
+    count = 0
+
+    def resolve(self, **arguments: Any) -> Glyphs:
+        Restless.count += 1
+        return self.config.model_copy(update={"revision": f"{Restless.count:016x}"})
+
+
+class Careless(Faulty):
+    """Takes whatever revision was planned."""
+
+    def resolve(self, **arguments: Any) -> Glyphs:
+        if self.config.revision:
+            return self.config
+        return super().resolve(**arguments)
+
+
+CONTRACT = DatasetContract()
+FAULTS: list[tuple[type[Faulty], Callable[..., None]]] = [
+    (Random, CONTRACT.test_another_cache_gets_the_same_images),
+    (Overlapping, CONTRACT.test_classes_are_either_for_training_or_for_the_test),
+    (Repeating, CONTRACT.test_images_keep_their_promises),
+    (Restless, CONTRACT.test_resolving_fills_in_a_revision_and_is_repeatable),
+    (Careless, CONTRACT.test_another_revision_than_the_planned_one_is_refused),
+]
+
+
+@pytest.mark.parametrize(("fault", "check"), FAULTS, ids=[f"{fault.__name__}" for fault, _ in FAULTS])
+def test_the_contract_finds(
+    fault: type[Faulty], check: Callable[..., None], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "load_implementation", lambda config: fault)
+    arguments = {"tmp_path": tmp_path} if "tmp_path" in check.__code__.co_varnames else {}  # type: ignore[attr-defined]
+    with pytest.raises((AssertionError, DataError, pytest.fail.Exception)):
+        check(Glyphs(classes=6, images_per_class=3), cache=cache, **arguments)
 
 
 def test_data_folders_without_a_spec(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,6 +90,13 @@ class TestScript:
             [(EAST, 0), (EAST, 1), (SOUTH, 1)],
         ]
 
+    def test_memory_is_no_view_into_more(self) -> None:
+        """What a checkpoint gives back lies at the start of its storage; so does what was never saved."""
+        synthesis = memory()
+        play(synthesis, SCRIPT)
+        assert synthesis.rows.untyped_storage().nbytes() == 3 * 2 * synthesis.rows.element_size()
+        assert synthesis.labels.untyped_storage().nbytes() == 3 * synthesis.labels.element_size()
+
     def test_enqueued_before(self) -> None:
         """As in the paper, the batch meets itself in the memory.
 

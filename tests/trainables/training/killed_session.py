@@ -39,7 +39,8 @@ def forkserver() -> ForkServerContext:
     """Starts processes that have every part imported."""
     parts = {part.implementation.partition(":")[0] for registry in REGISTRIES.values() for part in registry.values()}
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "trainables.training.session", *sorted(parts)])
+    # The first step of an optimizer imports torch._dynamo, which takes as long as all the rest.
+    context.set_forkserver_preload(["torch._dynamo", "trainables.training.session", *sorted(parts)])
     return context
 
 

@@ -8,11 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.batch import Batch
 from trainables.config import RunConfig
 from trainables.datasets import catalog
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, TrainingError
+from trainables.losses.module import BaseLoss
 from trainables.strategies.plain import Plain
 from trainables.training.data import RunData
+from trainables.training.fit import Fit
 from trainables.training.rehearsal import rehearse
 
 
@@ -89,3 +92,72 @@ def test_it_sets_the_threads_of_the_run(tiny_run: RunConfig, private_cache: Path
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "synthesis",
+    [
+        {"name": "memvir", "warmup_epochs": 3, "gap": 50, "curriculum": "jump"},
+        {"name": "l2a", "warmup_epochs": 3, "generator_steps": 10**6},
+    ],
+    ids=lambda synthesis: synthesis["name"],
+)
+def test_syntheses_act_whatever_their_warm_up(
+    tiny_run: RunConfig, private_cache: Path, synthesis: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    original = BaseLoss.forward
+
+    def forward(self: BaseLoss, batch: Batch) -> Tensor:
+        assert batch.classes is not None
+        seen.append(batch.classes.count)
+        return original(self, batch)
+
+    monkeypatch.setattr(BaseLoss, "forward", forward)
+    rehearse(changed(tiny_run, synthesis=synthesis), cache=private_cache)
+    assert max(seen) > 9, "no class but those of the images"
+
+
+def test_a_cross_batch_memory_acts_too(
+    tiny_run: RunConfig, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = []
+    original = BaseLoss.against
+    monkeypatch.setattr(
+        BaseLoss, "against", lambda self, batch, *memory: rows.append(len(memory[0])) or original(self, batch, *memory)
+    )
+    synthesis = {"name": "xbm", "warmup_epochs": 3}
+    rehearse(changed(tiny_run, loss="contrastive", synthesis=synthesis), cache=private_cache)
+    assert max(rows) > 0
+
+
+def test_a_gradient_that_is_not_finite_fails_even_in_the_last_step(
+    tiny_run: RunConfig, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Fit) -> None:
+        assert self.loss.proxies is not None and self.loss.proxies.grad is not None
+        self.loss.proxies.grad[0, 0] = torch.inf
+
+    monkeypatch.setattr(Fit, "_batches", lambda self: [np.arange(16)])
+    monkeypatch.setattr(Fit, "edit_gradients", spoil)
+    run = changed(tiny_run, training={**tiny_run.training.model_dump(), "clip_norm": None})
+    with pytest.raises(TrainingError, match="loss 'norm_softmax' with synthesis 'proxy_synthesis': some weights"):
+        rehearse(run, cache=private_cache)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"notes": Path("here")}, "cannot be saved and read back .*strategy 'plain', loss 'norm_softmax'"),
+        ({"steps": [torch.ones(2), 1.0]}, r"changes when it is saved and read back, at 'state\.steps\.0'"),
+        ({"steps": [torch.zeros(2), 2.0]}, r"changes when it is saved and read back, at 'state\.steps\.1'"),
+    ],
+)
+def test_a_state_that_does_not_survive_a_checkpoint(
+    tiny_run: RunConfig, private_cache: Path, state: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh = {"steps": [torch.zeros(2), 1.0]}
+    monkeypatch.setattr(Plain, "state_dict", lambda self: state if self.epochs_done else fresh)
+    monkeypatch.setattr(Plain, "load_state_dict", lambda self, state: None)
+    with pytest.raises(TrainingError, match=message):
+        rehearse(tiny_run, cache=private_cache)
