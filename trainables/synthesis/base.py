@@ -22,6 +22,7 @@ class Space:
         embedding_dim: D.
         centers_per_class: K, proxies of each class.
         has_bias: whether classes have biases and live in the raw, not normalized space.
+        batch_size: images of a full batch; 0 where not known.
         seed: the run's; initial weights of a synthesis depend on it.
         device: where the training runs.
     """
@@ -30,6 +31,7 @@ class Space:
     embedding_dim: int
     centers_per_class: int = 1
     has_bias: bool = False
+    batch_size: int = 0
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 

@@ -37,7 +37,7 @@ class MemVir(Synthesis):
         super().__init__(config, space)
         self.queue: deque[Snapshot] = deque(maxlen=config.capacity)
         self._metrics: dict[str, float] = {}
-        self._require_memory(batch_size=0)
+        self._require_memory(batch_size=space.batch_size)
 
     def enlarge(self, batch: Batch, step: Step) -> Batch:
         """Adds the rows and classes of past steps, and remembers this one; to be called once for a step.

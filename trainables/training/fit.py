@@ -55,7 +55,8 @@ class Fit:
         classes = len(data.split.train_classes)
         base = BaseLoss(run.loss, num_classes=classes, embedding_dim=run.embedding_dim, seed=run.seed)
         self.loss = base.to(data.device)
-        self.synthesis: Synthesis = load_implementation(run.synthesis)(run.synthesis, self._space(classes))
+        with isolated_rng(run.seed, "synthesis"):
+            self.synthesis: Synthesis = load_implementation(run.synthesis)(run.synthesis, self._space(classes))
         self.optimizer = build_optimizer(
             run.optimizer,
             backbone=self.model.backbone.parameters() if self.model.backbone is not None else (),
@@ -70,6 +71,7 @@ class Fit:
             embedding_dim=self.run.embedding_dim,
             centers_per_class=self.run.loss.centers,
             has_bias=self.run.loss.has_bias,
+            batch_size=self.run.training.batch_size,
             seed=self.run.seed,
             device=self.data.device,
         )
@@ -89,7 +91,8 @@ class Fit:
             TrainingError: the loss became NaN or infinite.
         """
         start = time.perf_counter()
-        self.synthesis.begin_epoch(self.epoch, self._training_embeddings, self.loss)
+        with isolated_rng(self.run.seed, "synthesis", self.epoch):
+            self.synthesis.begin_epoch(self.epoch, self._training_embeddings, self.loss)
         self.model.train()
         self.loss.train()
         self._freeze_backbone(self.epoch < self.run.training.warmup_epochs)

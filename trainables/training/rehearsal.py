@@ -38,6 +38,7 @@ def rehearse(run: RunConfig, *, cache: Path, parents: Mapping[str, RunConfig] | 
     brief = _brief(run)
     data = _handful(load_run_data(run, cache=cache), run)
     build = partial(load_implementation(run.strategy), artifacts=partial(_stand_in, parents=parents or {}, cache=cache))
+    build(run, data, data)  # as it is: a memory may be too large for the real number of classes
     strategy: Strategy = build(brief, data, data)
     while not strategy.finished:
         strategy.epoch()
