@@ -35,6 +35,8 @@ class Plain:
         self.run, self.data, self.all_classes, self.artifacts = run, data, all_classes, artifacts
         self.phase = "select"
         self.fit = self._new_fit(data, epochs=run.training.epochs)
+        patient = run.protocol.patience is not None
+        self._grace_epochs = run.synthesis.grace_epochs_at(self.fit.steps_per_epoch()) if patient else 0
         self.selected: dict[str, Any] = {"epoch": 0, "score": -math.inf, "metrics": {}, "weights": {}}
         self.best_test: dict[str, float] = {}
 
@@ -70,7 +72,7 @@ class Plain:
         epochs, protocol = self.run.training.epochs, self.run.protocol
         if protocol.patience is None or protocol.selection == "last":
             return epochs
-        start: int = max(self.selected["epoch"], self.run.synthesis.grace_epochs)
+        start: int = max(self.selected["epoch"], self._grace_epochs)
         return min(epochs, (start // protocol.evaluate_every + protocol.patience) * protocol.evaluate_every)
 
     def epoch(self) -> EpochRow:

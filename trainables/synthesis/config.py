@@ -26,6 +26,10 @@ class SynthesisConfig(Part):
         """Epochs before which nobody may judge a run by its curve (a queue that fills, a warm-up)."""
         return 0
 
+    def grace_epochs_at(self, steps_per_epoch: int) -> int:
+        """The same where the length of an epoch is known, which the time to fill a queue depends on."""
+        return self.grace_epochs
+
 
 class NoSynthesis(SynthesisConfig):
     """The base loss alone."""

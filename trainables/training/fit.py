@@ -136,6 +136,10 @@ class Fit:
             raise TrainingError(f"the training classes have {len(labels)} images, too few for one batch")
         return batches
 
+    def steps_per_epoch(self) -> int:
+        """Steps of the epoch to come."""
+        return len(self._batches())
+
     def _set_rates(self, index: int, per_epoch: int) -> None:
         """Of step `index` (from 0) of an epoch of `per_epoch` steps."""
         training, steps = self.run.training, self.epoch * per_epoch + index

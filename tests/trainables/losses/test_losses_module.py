@@ -1,7 +1,7 @@
 """The module around a base loss: initial proxies and the classes it is computed on."""
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import pytest
 import torch
@@ -53,15 +53,16 @@ def test_initialization_leaves_the_global_generator_alone() -> None:
 
 
 @pytest.mark.parametrize(("rows", "dim"), [(300, 64), (64, 300)])
-@pytest.mark.parametrize("init", ["kaiming_uniform", "kaiming_normal", "normal", "small_normal"])
+@pytest.mark.parametrize("init", get_args(ProxyInit))
 def test_initial_distribution(init: ProxyInit, rows: int, dim: int) -> None:
-    """Uniform in +-1/sqrt(D), standard deviation 1/sqrt(3 D); normal with sqrt(2 / C); normal with 1 and with 0.01."""
+    """Uniform in +-1/sqrt(D) or +-1/sqrt(C), sqrt(3) standard deviations; normal: sqrt(2 / C), sqrt(2 / D), 1, 0.01."""
     proxies = initial_proxies(rows, dim, init, seed=0)
-    normal = {"kaiming_normal": math.sqrt(2 / rows), "normal": 1.0, "small_normal": 0.01}
-    deviation = normal.get(init, 1 / math.sqrt(3 * dim))
+    uniform = {"kaiming_uniform": 1 / math.sqrt(3 * dim), "kaiming_uniform_fan_out": 1 / math.sqrt(3 * rows)}
+    kaiming = {"kaiming_normal": math.sqrt(2 / rows), "kaiming_normal_fan_in": math.sqrt(2 / dim)}
+    deviation = {**uniform, **kaiming, "normal": 1.0, "small_normal": 0.01}[init]
     assert float(proxies.std()) == pytest.approx(deviation, rel=0.03)
     assert abs(float(proxies.mean())) < 0.03 * deviation
-    assert (float(proxies.abs().max()) <= math.sqrt(3) * deviation) == (init == "kaiming_uniform")
+    assert (float(proxies.abs().max()) <= math.sqrt(3) * deviation) == (init in uniform)
 
 
 def test_the_loss_is_its_function_on_the_learned_or_on_the_given_classes() -> None:

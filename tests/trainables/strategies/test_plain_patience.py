@@ -79,6 +79,20 @@ def test_no_evaluation_of_a_warm_up_counts(
     assert strategy.epochs_done == 8
 
 
+def test_no_evaluation_counts_before_the_queue_of_memvir_is_full(
+    tiny_run: RunConfig, private_cache: Path, scores: list[float]
+) -> None:
+    """72 images in batches of 16 are 4 steps; 1 epoch of warm-up and 3 * (2 + 1) = 9 steps end in epoch 4."""
+    memory = {"name": "memvir", "steps": 3, "gap": 2, "warmup_epochs": 1}
+    run = RunConfig.model_validate({**patient(tiny_run, patience=1).model_dump(), "synthesis": memory})
+    scores.extend([0.3, 0.1, 0.1, 0.1, 0.1])
+    strategy = built(run, private_cache)
+    assert strategy.fit.steps_per_epoch() == 4
+    while not strategy.finished:
+        strategy.epoch()
+    assert strategy.epochs_done == 5
+
+
 def test_a_refit_follows_the_shorter_selection(tiny_run: RunConfig, private_cache: Path, scores: list[float]) -> None:
     run = patient(tiny_run, patience=1, refit=True)
     scores.extend([0.1, 0.2, 0.1])

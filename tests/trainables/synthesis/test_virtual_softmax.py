@@ -1,5 +1,6 @@
 """Virtual softmax: the further logit of every row, and that it exists for this row alone."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,18 @@ def test_soft_triple_gets_equal_centers() -> None:
     logits[range(6), given.labels.tolist()] -= 5.0 * 0.01
     naive = nnf.cross_entropy(logits, given.labels)
     same_values_and_gradients(synthesis.loss(loss, given, STEP), naive, [given.embeddings, loss.proxies])
+
+
+def test_the_regularizer_of_soft_triple_counts_virtual_classes() -> None:
+    """4 classes with centers at right angles, each pair sqrt(2) apart; 6 virtual ones, whose centers coincide."""
+    values = []
+    for tau in (0.0, 1.0):
+        loss = base("soft_triple", centers_per_class=3, tau=tau)
+        assert loss.proxies is not None
+        loss.proxies.data = torch.eye(3, DIM, dtype=torch.float64).repeat(CLASSES, 1)
+        values.append(built(centers=3).loss(loss, batch(loss), STEP).item())
+    by_hand = (4 * math.sqrt(2 + 1e-5) + 6 * math.sqrt(1e-5)) / 10 / 2
+    assert values[1] - values[0] == pytest.approx(by_hand, abs=1e-9)
 
 
 @pytest.mark.parametrize("name", SOFTMAX)

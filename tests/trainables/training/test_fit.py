@@ -60,10 +60,30 @@ class Memory(Synthesis):
         self.last = state["last"]
 
 
+class Drawing(SynthesisConfig):
+    """A synthesis that draws from torch's global generator, as layers of a library do when they are built."""
+
+    name: Literal["drawing"] = "drawing"
+    implementation: ClassVar[str] = f"{__name__}:Noise"
+
+
+class Noise(Synthesis):
+    def __init__(self, config: Drawing, space: Space) -> None:
+        super().__init__(config, space)
+        self.direction = torch.randn(space.embedding_dim)
+
+    def begin_epoch(self, *arguments: Any) -> None:
+        self.length = torch.randn(())
+
+    def enlarge(self, batch: Batch, step: Step) -> Batch:
+        return replace(batch, embeddings=batch.embeddings + self.length * self.direction)
+
+
 @pytest.fixture(autouse=True)
 def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKBONES, "dropping", Dropping)
     monkeypatch.setitem(SYNTHESES, "remembering", Remembering)
+    monkeypatch.setitem(SYNTHESES, "drawing", Drawing)
 
 
 def changed(run: RunConfig, **sections: Any) -> RunConfig:
@@ -124,8 +144,9 @@ def test_a_fit_goes_on_to_the_same_bits_from_its_checkpoint(
     assert changes(values(resumed), values(whole)) == set()
 
 
-def test_global_generators_reach_no_number(tiny_run: RunConfig, private_cache: Path) -> None:
-    run = changed(tiny_run, backbone="dropping")
+@pytest.mark.parametrize("part", [{"backbone": "dropping"}, {"synthesis": "drawing"}])
+def test_global_generators_reach_no_number(tiny_run: RunConfig, private_cache: Path, part: dict[str, str]) -> None:
+    run = changed(tiny_run, **part)
     results = []
     for seed in (1, 2):
         torch.manual_seed(seed)

@@ -88,7 +88,7 @@ def test_it_fails_as_the_run_would(tiny_run: RunConfig, private_cache: Path) -> 
 def test_a_memory_that_is_too_large_for_the_real_classes_is_refused(tiny_run: RunConfig, private_cache: Path) -> None:
     """9 classes, 10 steps: 9 * 16 * 4 * 10 bytes of weights, and more for the rows and the logits."""
     run = changed(tiny_run, synthesis={"name": "memvir", "steps": 10, "gap": 0, "memory_limit": 30_000})
-    with pytest.raises(ConfigError, match="keeps 10 past steps of 9 proxies and 16 embeddings .* bytes"):
+    with pytest.raises(ConfigError, match=r"keeps 10 past steps of 9 proxies and 16 embeddings .* bytes"):
         rehearse(run, cache=private_cache)
 
 
