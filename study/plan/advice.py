@@ -15,6 +15,7 @@ def advice(spec: Spec, grid: Grid, cells: Sequence[Made]) -> Iterator[str]:
     yield from _same_runs(cells)
     yield from _same_functions(cells)
     yield from _random_frozen(cells)
+    yield from _other_distance(cells)
     if spec.stages.tune is not None and not spec.needs_search:
         yield "stages.tune is there, and no method has a `tune`: nothing is searched"
 
@@ -64,3 +65,14 @@ def _random_frozen(cells: Sequence[Made]) -> Iterator[str]:
     )
     for name in backbones:
         yield f"backbone {name} is frozen at random weights; give it a file: backbone.weights"
+
+
+def _other_distance(cells: Sequence[Made]) -> Iterator[str]:
+    """Losses that keep short embeddings short want a distance that does so too."""
+    methods: Mapping[str, None] = dict.fromkeys(
+        cell.method
+        for cell in cells
+        if getattr(cell.config.loss, "normalize", "") == "lipschitz" and cell.config.protocol.distance != "lipschitz"
+    )
+    for name in methods:
+        yield f"method '{name}' trains with loss.normalize: lipschitz; set protocol.distance: lipschitz to measure so"

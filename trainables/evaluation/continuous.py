@@ -50,7 +50,7 @@ def label_report(
         ValueError: shapes that do not belong together, NaN or infinite embeddings, a depth below 1, or no query with
             another image in its group.
 
-    Source: Kim et al., "Deep Metric Learning Beyond Binary Supervision", CVPR 2019, section 5.1 (mean label distance,
+    Source: Kim et al., "Deep Metric Learning Beyond Binary Supervision", CVPR 2019 (mean label distance,
     and nDCG with the gain 2^r at the relevance r = -log2(d + 1)).
     """
     _check(embeddings, labels, targets, gallery=gallery, gallery_targets=gallery_targets, ks=ks)

@@ -6,7 +6,14 @@ from pydantic import Field
 
 from trainables.parts import Part
 
-ProxyInit = Literal["kaiming_uniform", "kaiming_normal", "normal", "small_normal"]
+ProxyInit = Literal[
+    "kaiming_uniform",
+    "kaiming_uniform_fan_out",
+    "kaiming_normal",
+    "kaiming_normal_fan_in",
+    "normal",
+    "small_normal",
+]
 
 
 class LossConfig(Part):

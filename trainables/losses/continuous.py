@@ -28,7 +28,7 @@ def log_ratio(
     """Log-ratio loss: ratios of embedding distances shall equal ratios of label distances.
 
     With u_i = log(e_i + 1e-6) - log(g_i + 1e-6), e_i the distance of row i to the anchor and g_i that of their labels,
-    it is the mean of (u_i - u_j)^2 over all pairs i < j of the M other rows (equation 4 of the paper), which is twice
+    it is the mean of (u_i - u_j)^2 over all pairs i < j of the M other rows, which is twice
     the unbiased variance of u: O(M) instead of O(M^2). Scaling all label distances does not change it.
 
     Args:

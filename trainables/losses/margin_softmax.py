@@ -40,7 +40,7 @@ def sphereface(
     Raises:
         ValueError: as every loss, and a margin that is no whole number from 1.
 
-    Source: Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", CVPR 2017, equation 7.
+    Source: Liu et al., "SphereFace: Deep Hypersphere Embedding for Face Recognition", CVPR 2017.
     """
     check_batch(embeddings, labels, proxies)
     if margin < 1 or margin != int(margin):
@@ -142,8 +142,8 @@ def curricularface(
     Raises:
         ValueError: as every loss, and a margin outside 0..pi.
 
-    Source: Huang et al., "CurricularFace: Adaptive Curriculum Learning Loss for Deep Face Recognition", CVPR 2020,
-    equations 5 to 7; the continuation beyond `pi - margin` is the one of the released code.
+    Source: Huang et al., "CurricularFace: Adaptive Curriculum Learning Loss for Deep Face Recognition", CVPR 2020;
+    the continuation beyond `pi - margin` is the one of the released code.
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)

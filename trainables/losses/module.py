@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,14 @@ from trainables.classes import Classes
 from trainables.losses.config import LossConfig, ProxyInit
 from trainables.parts import load_implementation
 from trainables.randomness import generator, isolated_rng
+
+_FANS: dict[ProxyInit, Literal["fan_in", "fan_out"]] = {
+    "kaiming_uniform": "fan_in",
+    "kaiming_uniform_fan_out": "fan_out",
+    "kaiming_normal": "fan_out",
+    "kaiming_normal_fan_in": "fan_in",
+}
+"""Of proxies [rows, D]: D goes in, rows go out."""
 
 
 class BaseLoss(nn.Module):
@@ -83,14 +91,16 @@ class BaseLoss(nn.Module):
 def initial_proxies(rows: int, embedding_dim: int, init: ProxyInit, *, seed: int) -> Tensor:
     """Initial proxies [rows, D], drawn on the CPU from (seed, "proxies").
 
-    `kaiming_uniform` is uniform in +-1/sqrt(D) (Proxy Synthesis code), `kaiming_normal` has the standard deviation
-    sqrt(2 / rows) (Proxy Anchor code), `normal` has 1, `small_normal` has 0.01 (CurricularFace code).
+    `kaiming_uniform` is uniform in +-1/sqrt(D) (Proxy Synthesis code), `kaiming_uniform_fan_out` in +-1/sqrt(rows)
+    (MemVir code for norm_softmax). Normal are `kaiming_normal` with the standard deviation sqrt(2 / rows) (Proxy Anchor
+    code), `kaiming_normal_fan_in` with sqrt(2 / D) (MemVir code for proxy_nca), `normal` with 1, and `small_normal`
+    with 0.01 (CurricularFace code).
     """
     proxies, source = torch.empty(rows, embedding_dim), generator(seed, "proxies")
-    if init == "kaiming_uniform":
-        return nn.init.kaiming_uniform_(proxies, a=math.sqrt(5), generator=source)
-    if init == "kaiming_normal":
-        return nn.init.kaiming_normal_(proxies, mode="fan_out", generator=source)
+    if init in ("kaiming_uniform", "kaiming_uniform_fan_out"):
+        return nn.init.kaiming_uniform_(proxies, a=math.sqrt(5), mode=_FANS[init], generator=source)
+    if init in ("kaiming_normal", "kaiming_normal_fan_in"):
+        return nn.init.kaiming_normal_(proxies, mode=_FANS[init], generator=source)
     return nn.init.normal_(proxies, std=0.01 if init == "small_normal" else 1.0, generator=source)
 
 

@@ -131,7 +131,7 @@ class Triplet(TripletwiseLoss):
     The mean over the triplets with a positive term (`active`), or over `all`. Triplets are listed one by one: many
     references of few classes need a miner other than `semi_hard`, which lists them too.
 
-    Source: Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015, equation 3, with distances that are not squared.
+    Source: Schroff, Kalenichenko and Philbin, "FaceNet", CVPR 2015, with distances that are not squared.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class Margin(TripletwiseLoss):
 
     Their sum over the number of positive terms; a learned boundary adds nu * boundary.
 
-    Source: Wu et al., "Sampling Matters in Deep Embedding Learning", ICCV 2017, section 4, with one boundary for all
+    Source: Wu et al., "Sampling Matters in Deep Embedding Learning", ICCV 2017, with one boundary for all
     classes.
     """
 

@@ -39,7 +39,7 @@ def soft_triple(
         tau: weight of the regularizer.
         excluded: bool [B, C], classes that do not exist for a row.
 
-    Source: Qian et al., "SoftTriple Loss: Deep Metric Learning Without Triplet Sampling", ICCV 2019, equations 6 and 9,
+    Source: Qian et al., "SoftTriple Loss: Deep Metric Learning Without Triplet Sampling", ICCV 2019,
     and its released code (1e-5, and the divisor of the regularizer).
     """
     check_batch(embeddings, labels, centers, centers_per_class=centers_per_class)

@@ -17,7 +17,8 @@ class CCP(StrategyConfig):
     An instance of the problem trains against K proxies per class. When validation (`protocol.select_by`) stops
     improving, the best weights of the instance become the center of a quadratic penalty, training images take the place
     of all proxies, and the next instance goes on with the same optimizer and learning rate. Defaults are those of the
-    paper on CUB and Cars; on SOP and In-shop it uses 4 proxies and a pool of 7.
+    paper on CUB and Cars (on SOP and In-shop it uses 4 proxies and a pool of 7), and of the released code for patience,
+    weights of the losses and the length of an instance, which the supplement of the paper leaves open.
 
     Source: Gurbuz, Can and Alatan, "Deep Metric Learning with Chance Constraints", WACV 2024, arXiv 2209.09060, and its
     released code.

@@ -10,7 +10,7 @@ from trainables.strategies.config import Parent, StrategyConfig
 _RELAXED = ("sigma", "delta", "distance_normalization", "diagonal")
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "relaxed_contrastive": _RELAXED,
-    "relaxed_multi_similarity": (*_RELAXED, "views"),
+    "relaxed_multi_similarity": (*_RELAXED, "views", "positive_scale", "negative_scale"),
     "rkd": ("distance_weight", "angle_weight"),
     "pkt": (),
 }
@@ -53,6 +53,10 @@ class Transfer(StrategyConfig):
     """Length of the teacher's embeddings; the relaxed losses and pkt look at their directions alone."""
     student_normalize: Literal["unit", "none"] = "none"
     """Length of the student's embeddings in the loss."""
+    positive_scale: float = Field(1.0, gt=0)
+    """Sharpness of relaxed_multi_similarity's attraction."""
+    negative_scale: float = Field(2.0, gt=0)
+    """Sharpness of its repulsion."""
     distance_weight: float = Field(1.0, ge=0)
     """Factor of rkd's distances."""
     angle_weight: float = Field(2.0, ge=0)

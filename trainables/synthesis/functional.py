@@ -88,8 +88,7 @@ def mix_pairs(
         mixing_weight: weight of the first of each pair in [0, 1]; a number, or [m], one for every synthetic class and
             so for all its mixtures.
         synthesize: `both`; `proxies`, m classes that no row belongs to; or `embeddings`, n rows that belong to the
-            class of the parent with the larger weight (the first at 1/2). The paper names such ablations and does not
-            spell them out: this is our reading.
+            class of the parent with the larger weight (the first at 1/2). The last two are ours.
 
     Raises:
         ValueError: a mixing weight outside [0, 1].

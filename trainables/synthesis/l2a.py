@@ -24,7 +24,7 @@ class L2A(Synthesis):
     """Generated novel classes: a reconstruction of "Learning to Generate Novel Classes for Deep Metric Learning" (BMVC
     2021, arXiv 2201.01008).
 
-    It is not the authors' code, which was not released; their abstract says that a conditional generator makes
+    It is not the authors' code, of which none was found; their abstract says that a conditional generator makes
     realistic and diverse embeddings of novel classes from noise, for proxy losses. The rest is built around that:
 
     - Warm-up, `warmup_epochs`: the base loss alone.

@@ -12,10 +12,10 @@ class L2A(SynthesisConfig):
     """Novel classes with embeddings from a conditional generator, after "Learning to Generate Novel Classes for Deep
     Metric Learning" (BMVC 2021, arXiv 2201.01008).
 
-    A reconstruction, not the authors' code: no code was released, and what is known of the method is its abstract. A
+    A reconstruction from the paper's abstract, not the authors' code, of which none was found. A
     generator makes embeddings of a class from noise; a critic asks for realistic ones; further terms ask for the right
     class, for novel classes away from all others, and for different embeddings within a class. Every term has a weight,
-    and at 0 it is gone. All values are defaults of this package; none is published.
+    and at 0 it is gone. All values are defaults of this package; none is the paper's.
     """
 
     name: Literal["l2a"] = "l2a"

@@ -97,7 +97,7 @@ def mode_seeking(
         clip: ratio from which on further distance is no better and has no gradient.
 
     Source: Mao et al., "Mode Seeking Generative Adversarial Networks for Diverse Image Synthesis", CVPR 2019,
-    equation 3, as a term to minimise; the clip is ours.
+    as a term to minimise; the clip is ours.
     """
     distance: Tensor = torch.linalg.vector_norm(first - second, dim=1)
     noise: Tensor = torch.linalg.vector_norm(first_noise - second_noise, dim=1)

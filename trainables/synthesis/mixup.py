@@ -45,7 +45,7 @@ class Mixture:
 
 
 class InputMixup(Synthesis):
-    """Mixes images with each other, and the losses of their labels (Zhang et al., "mixup", ICLR 2018, equation 1).
+    """Mixes images with each other, and the losses of their labels (Zhang et al., "mixup", ICLR 2018).
 
     With lambda ~ Beta(alpha, alpha), once per step, and a permutation of the batch: the network sees
     `lambda * image_i + (1 - lambda) * image_partner(i)`, and the loss is
@@ -98,7 +98,7 @@ def _unchanged(base: BaseLoss) -> Iterator[None]:
 
 
 class ManifoldMixup(InputMixup):
-    """Mixes the output of one layer instead of the images (Verma et al., "Manifold Mixup", ICML 2019, section 2).
+    """Mixes the output of one layer instead of the images (Verma et al., "Manifold Mixup", ICML 2019).
 
     The layer is drawn uniformly in every step among those of `stages`, the images themselves included. Weight,
     permutation and loss are those of `InputMixup`, with the same numbers at one seed.

@@ -39,7 +39,7 @@ class ProxySynthesis(Synthesis):
 
     Both draw the weight from a stream of their own; the released code uses numpy's global one.
 
-    The variants of the configuration are ours: the paper has none of them, or names it without a formula. With
+    The variants of the configuration are ours, and not in the released code. With
     `mixing: pair` every synthetic class has a weight of its own, which all its samples share (with `class_pair` several
     can), so that a sample and its proxy stay mixed alike. `pairing: nearest_proxy` looks for partners in the batch.
     """

@@ -16,14 +16,16 @@ __all__ = ["VirtualSoftmax"]
 
 class VirtualSoftmax(Synthesis):
     """One more class for every row, in the row's own direction (Chen, Deng and Shen, "Virtual Class Enhanced
-    Discriminative Embedding Learning", NeurIPS 2018, section 3).
+    Discriminative Embedding Learning", NeurIPS 2018).
 
     With z the row's embedding and w_y the weight of its class, the virtual class has the weight |w_y| z / |z|. A plain
     softmax so gets the further logit |w_y| |z|, which is never below that of the target: it goes on pulling where the
     other classes are beaten. On unit vectors with scale s the logit is the constant s, or s (1 + t) in curricularface,
     to which every virtual class is a hard one.
 
-    A virtual class exists for its own row alone (`Batch.excluded`), has no bias, and is no row's target.
+    A virtual class exists for its own row alone (`Batch.excluded`), has no bias, and is no row's target. The
+    regularizer of soft_triple, a mean over classes, counts the virtual ones, whose centers coincide: that of the real
+    ones weighs C / (C + B) of what it weighs alone.
     """
 
     def enlarge(self, batch: Batch, step: Step) -> Batch:

@@ -37,7 +37,7 @@ def dense(
     Raises:
         ConfigError: the images have no continuous labels, or every group is too small.
 
-    Source: Kim et al., "Deep Metric Learning Beyond Binary Supervision", CVPR 2019, section 4.3 (dense triplet mining);
+    Source: Kim et al., "Deep Metric Learning Beyond Binary Supervision", CVPR 2019, dense triplet mining;
     ranks 0..k-1 and B - k - 1 uniform ones beyond, as in the authors' code.
     """
     if targets is None or len(targets) != len(labels):

@@ -47,6 +47,14 @@ def test_a_frozen_backbone_with_random_weights(make_plan: MakePlan) -> None:
     assert plan.warnings == ("backbone conv4 is frozen at random weights; give it a file: backbone.weights",)
 
 
+def test_a_distance_that_differs_from_that_of_the_training(make_plan: MakePlan) -> None:
+    spec = "study: s\nmethods: {a: {loss: {name: contrastive, normalize: lipschitz}}}\n"
+    assert make_plan(spec).warnings == (
+        "method 'a' trains with loss.normalize: lipschitz; set protocol.distance: lipschitz to measure so",
+    )
+    assert make_plan(spec + "protocol: {distance: lipschitz}\n").warnings == ()
+
+
 def test_a_tune_stage_with_nothing_to_tune(make_plan: MakePlan) -> None:
     plan = make_plan("study: s\nmethods: {a: {}}\nstages: {tune: {trials: 3}}\n")
     assert plan.warnings == ("stages.tune is there, and no method has a `tune`: nothing is searched",)

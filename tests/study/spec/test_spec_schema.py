@@ -1,9 +1,8 @@
 """The JSON Schema for editors, the presets and the starter spec."""
 
+import json
 from pathlib import Path
 from typing import Any
-
-import json
 
 import jsonschema
 import pytest
