@@ -67,6 +67,10 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
         super().__init__()
         self._stop = stop
 
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Tune asks for the folder of every trial in the end, and makes none for a trial that is dropped unstarted."""
+        trial.init_local_path()
+
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         return str(TrialScheduler.STOP if self._stop.requested else TrialScheduler.CONTINUE)
 

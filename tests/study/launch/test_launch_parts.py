@@ -104,6 +104,14 @@ def test_trials_run_until_they_report_and_waiting_ones_are_dropped() -> None:
     assert scheduler.on_trial_result(controller, running, {}) == TrialScheduler.STOP
 
 
+def test_every_trial_has_a_folder_before_it_starts() -> None:
+    """Tune's results name the folders of all trials, and fail for one that was dropped unstarted."""
+    made: list[str] = []
+    trial = SimpleNamespace(init_local_path=lambda: made.append("folder"))
+    GentleScheduler(StopRequest()).on_trial_add(Controller(), trial)
+    assert made == ["folder"]
+
+
 def test_an_error_that_a_trial_reports_ends_the_launch() -> None:
     stop = StopRequest()
     watch = Watch(stop, check=lambda: None)

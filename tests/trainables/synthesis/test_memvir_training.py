@@ -37,7 +37,7 @@ def test_goes_on_to_the_same_bits_and_the_same_queue(tiny_run: RunConfig, privat
 
 def test_too_large_a_queue_is_refused_as_early_as_it_is_known(tiny_run: RunConfig, private_cache: Path) -> None:
     """495 steps of 16 rows of 16 numbers and a label, and of 9 proxies of 16 numbers: the rows are known with the
-    configuration, the proxies with the split, and both together with the first batch."""
+    configuration, the proxies with the split, both before the first step."""
     rows, proxies = 495 * 16 * (16 * 4 + 8), 495 * 9 * 16 * 4
     with pytest.raises(ValueError, match="memory_limit"):
         with_memory(tiny_run, memory_limit=rows - 1)
@@ -46,6 +46,5 @@ def test_too_large_a_queue_is_refused_as_early_as_it_is_known(tiny_run: RunConfi
     assert len(data.split.train_classes) == 9
     with pytest.raises(ConfigError, match="495 past steps of 9 proxies of 16 dimensions"):
         Fit(negatives, data, epochs=4)
-    fit = Fit(with_memory(tiny_run, memory_limit=rows), data, epochs=4)
     with pytest.raises(ConfigError, match="9 proxies and 16 embeddings"):
-        fit.train_epoch()
+        Fit(with_memory(tiny_run, memory_limit=rows), data, epochs=4)
