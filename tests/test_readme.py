@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from study.cli.app import app
 from study.plan import build_plan
 from study.spec import load_spec
+from study.studies import shipped
 from trainables.ledger import Ledger
 from trainables.training.session import Session, SessionOptions
 
@@ -89,3 +90,8 @@ def test_every_shipped_study_is_a_valid_spec() -> None:
         plan = build_plan(load_spec(file), resolve_data=False)
         assert plan.study == file.stem
         assert not plan.needs_search
+
+
+def test_every_shipped_study_is_named() -> None:
+    unnamed = [name for name in shipped() if f"`{name}`" not in README and f"make {name}" not in README]
+    assert unnamed == []
