@@ -180,15 +180,17 @@ def test_progress_counts_images_and_says_what_for(tmp_path: Path) -> None:
 
 def test_an_interrupted_computation_stops_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     computed, original = [], features._forward
-    go_on = threading.Event()
+    second, go_on = threading.Event(), threading.Event()
 
     def forward(*args: Any, **kwargs: Any) -> np.ndarray:
         computed.append(1)
         if len(computed) > 1:
+            second.set()
             go_on.wait(60)
         return original(*args, **kwargs)
 
     def interrupt(done: int, total: int, description: str) -> None:
+        assert second.wait(60), "the next chunk is computed while this one is written"
         threading.Timer(0.2, go_on.set).start()
         raise KeyboardInterrupt
 
