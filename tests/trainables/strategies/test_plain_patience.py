@@ -1,6 +1,5 @@
 """A run ends where validation stops improving, and counts as complete."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,6 @@ from trainables.strategies.plain import Plain
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
 from trainables.training.record import run_row
-
-
-@pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Validation MAP@R that the next evaluations will find."""
-    coming: list[float] = []
-    monkeypatch.setattr(Plain, "_measure", lambda self, part: {"map_at_r": coming.pop(0)})
-    yield coming
-    assert coming == [], "evaluations that were never made"
 
 
 def patient(run: RunConfig, **values: Any) -> RunConfig:

@@ -1,6 +1,5 @@
 """The plain strategy: which epoch is selected, what a refit repeats, what it reports."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +30,6 @@ def finished(run: RunConfig, cache: Path) -> tuple[list[dict[str, Any]], Outcome
     while not strategy.finished:
         rows.append(strategy.epoch())
     return rows, strategy.outcome(), strategy
-
-
-@pytest.fixture
-def scores(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Validation MAP@R that the next evaluations will find."""
-    coming: list[float] = []
-    monkeypatch.setattr(Plain, "_measure", lambda self, part: {"map_at_r": coming.pop(0)})
-    yield coming
-    assert coming == [], "evaluations that were never made"
 
 
 @pytest.mark.parametrize(
