@@ -2,9 +2,11 @@
 
 import re
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +19,10 @@ from trainables.backbones.build import build_backbone
 from trainables.backbones.config import Conv4, MobileNetV2
 from trainables.config import REGISTRIES, RunConfig
 from trainables.datasets.catalog import resolve
-from trainables.datasets.config import Glyphs
+from trainables.datasets.config import DATASETS, Glyphs
 from trainables.parts import Part
 from trainables.registry import Registry
+from trainables.testing.benchmark_trees import TREES
 from trainables.training import checkpoint
 from trainables.training.data import load_run_data
 from trainables.training.fit import Fit
@@ -71,8 +74,8 @@ EXAMPLES = examples()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files that the examples name: small images with and without angles, weights of two networks."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The files that the examples name: small images with and without angles, small benchmarks, weights."""
     place = tmp_path_factory.mktemp("parts")
     rows = ["path,angle"]
     for split, label, number in [(s, c, n) for s in ("train", "test") for c in "abcdefgh" for n in range(12)]:
@@ -85,7 +88,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             archive.write(path, path.relative_to(place / "angles"))
     (place / "angles/labels.csv").write_text("\n".join(rows) + "\n")
     torch.save(build_backbone(MobileNetV2(), channels=3, seed=0).body.state_dict(), place / "mobilenet_v2.pth")
-    return place
+    with pytest.MonkeyPatch.context() as patch:
+        for name, write in TREES.items():
+            benchmark: Any = DATASETS[name]
+            write(place / benchmark.model_fields["path"].default, classes=8, images=6)
+            patch.setattr(benchmark, "published", dict.fromkeys(benchmark.published, (48, 8)))
+        yield place
 
 
 @pytest.fixture
@@ -113,7 +121,8 @@ def tiny(run: RunConfig) -> RunConfig:
         "training": run.training.model_copy(update={"batch_size": 8}),
     }
     if isinstance(run.dataset, Glyphs):
-        shapes = {"classes": 24, "images_per_class": 6, "image_size": 16}
+        side = 24 if run.backbone.name == "squeezenet1_0" else 16  # it pools smaller images away
+        shapes = {"classes": 24, "images_per_class": 6, "image_size": side}
         update["dataset"] = run.dataset.model_copy(update=shapes)
     if isinstance(run.backbone, Conv4):
         update["backbone"] = run.backbone.model_copy(update={"width": 4})

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, SerializeAsAny, model_validator
 
 from trainables.backbones.config import BACKBONES, BackboneConfig, Conv4
 from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs
+from trainables.head_config import Head
 from trainables.losses.config import LossConfig, NormSoftmax
 from trainables.losses.registry import LOSSES
 from trainables.parts import Config, Part, added, at_defaults, hidden, identity, part_validator
@@ -61,6 +62,7 @@ class RunConfig(Config):
     backbone: Annotated[SerializeAsAny[BackboneConfig], part_validator(BACKBONES, "backbone")] = Conv4()
     embedding_dim: int = Field(64, ge=1)
     """Width D of the embedding, the output of a linear head on the backbone's features."""
+    head: Head = added(Head(), legacy=None)
     loss: Annotated[SerializeAsAny[LossConfig], part_validator(LOSSES, "loss")] = NormSoftmax()
     synthesis: Annotated[SerializeAsAny[SynthesisConfig], part_validator(SYNTHESES, "synthesis")] = NoSynthesis()
     strategy: Annotated[SerializeAsAny[StrategyConfig], part_validator(STRATEGIES, "strategy")] = Plain()
@@ -113,7 +115,7 @@ class RunConfig(Config):
             "strategy": self.strategy.simplified(),
             "sampler": self.sampler.simplified(),
             "training_set": self.training_set.simplified(),
-            "augmentation": self.augmentation.simplified() if self.backbone.trainable else Augmentation(),
+            "augmentation": self._simplified_augmentation(),
             "training": at_defaults(self.training, *self._idle_training()),
             "protocol": self.protocol.simplified(),
         }
@@ -121,10 +123,14 @@ class RunConfig(Config):
             optimizer = at_defaults(self.optimizer, "proxy_lr_multiplier")
             update |= {"loss": NormSoftmax(), "synthesis": NoSynthesis(), "optimizer": optimizer}
         if not self.strategy.trains:
-            update["backbone"] = at_defaults(self.backbone, "batch_norm")
+            update["backbone"] = self.backbone.simplified().untrained()
         if self.protocol.selection == "last":
             update["fold"] = 0
         return self.model_copy(update=update)
+
+    def _simplified_augmentation(self) -> Augmentation:
+        seen = self.augmentation if self.backbone.trainable else self.augmentation.evaluated()
+        return seen.simplified()
 
     def _idle_training(self) -> list[str]:
         """Fields of `training` that this run's device, or a frozen backbone, leaves without effect."""
@@ -149,6 +155,8 @@ def _untrained_identity(run: RunConfig, content: dict[str, Any]) -> dict[str, An
     kept = {key: content[key] for key in ("dataset", "backbone", "strategy", "stage", "device", "version")}
     kept["distance"], kept["test"] = run.protocol.distance, run.protocol.test != "never"
     kept["precision"], kept["threads"] = run.precision, run.training.threads
+    if view := {key: value for key, value in content["augmentation"].items() if key in ("crop_size", "test_crop")}:
+        kept["augmentation"] = view
     if not run.backbone.weights_revision:
         kept["seed"] = run.seed  # random weights differ by seed, weights from a file do not
     return kept

@@ -1,11 +1,14 @@
 """The embedding network: a backbone, or nothing where its features are cached, and a linear head."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from trainables.config import RunConfig
+from trainables.head_config import Head
 from trainables.randomness import isolated_rng
 
 if TYPE_CHECKING:
@@ -42,6 +45,33 @@ class EmbeddingModel(nn.Module):
         return embeddings
 
 
+class EmbeddingHead(nn.Linear):
+    """Features [B, F] to raw embeddings [B, D]: a linear map, on features of mean 0 and variance 1 with a layer norm.
+
+    The layer norm has no weights of its own: the linear map has them already.
+    """
+
+    def __init__(self, feature_dim: int, embedding_dim: int, config: Head) -> None:
+        super().__init__(feature_dim, embedding_dim, bias=config.bias)
+        self.layer_norm: Literal["none", "before"] = config.layer_norm
+        if config.init != "default":
+            _INITIALIZERS[config.init](self.weight)
+            if self.bias is not None:
+                nn.init.zeros_(self.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.layer_norm == "before":
+            features = nn.functional.layer_norm(features, features.shape[-1:])
+        return super().forward(features)
+
+
+_INITIALIZERS: dict[str, Callable[[Tensor], Tensor]] = {
+    "orthogonal": nn.init.orthogonal_,
+    "kaiming": partial(nn.init.kaiming_normal_, mode="fan_out"),
+    "xavier": nn.init.xavier_uniform_,
+}
+
+
 def build_model(run: RunConfig, *, channels: int, feature_dim: int | None = None) -> EmbeddingModel:
     """The network of a run with its initial weights, a function of the seed alone.
 
@@ -56,5 +86,5 @@ def build_model(run: RunConfig, *, channels: int, feature_dim: int | None = None
         backbone = build_backbone(run.backbone, channels=channels, seed=run.seed)
         feature_dim = backbone.feature_dim
     with isolated_rng(run.seed, "head"):
-        head = nn.Linear(feature_dim, run.embedding_dim)
+        head = EmbeddingHead(feature_dim, run.embedding_dim, run.head)
     return EmbeddingModel(backbone, head)

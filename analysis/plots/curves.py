@@ -12,12 +12,13 @@ from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.curve_lines import Line, curve_cells, mean_curves, named_lines, recorded_metrics, references
 from analysis.plots.style import COLUMN, GREY, PAGE, line_style, new_figure, style, wrapped
+from analysis.protocol import protocol_line
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 Band = Literal["interval", "std"]
 
@@ -55,26 +56,26 @@ def learning_curves(
             f"no seed is complete with '{found.column}' by epoch in phase '{phase}'; recorded by some runs: {recorded}"
         )
     with style():
-        return _draw(named_lines(cells, curves), references(results, cells, found), found, band)
+        protocol = protocol_line(results, [cell.key for cell in cells])
+        return _draw(named_lines(cells, curves), references(results, cells, found), found, band, protocol)
 
 
-def _draw(lines: Sequence[Line], untrained: Mapping[str, float], metric: Metric, band: Band) -> "Figure":
+def _draw(lines: Sequence[Line], untrained: Mapping[str, float], metric: Metric, band: Band, protocol: str) -> "Figure":
     datasets = list(dict.fromkeys(dataset for line in lines for dataset in line.curves))
     across = min(len(datasets), 3)
     down = ceil(len(datasets) / across)
     width = COLUMN if across == 1 else PAGE
     legend_columns, legend_rows = _legend_shape([line.label for line in lines], width, extra=bool(untrained))
-    figure = new_figure(width, (2.0 if across < 3 else 1.75) * down + 0.13 * legend_rows + 0.25)
-    subplots = list(figure.subplots(down, across, squeeze=False).ravel())
+    height = (2.0 if across < 3 else 1.75) * down + 0.13 * legend_rows + 0.3
+    figure, body = new_figure(width, height, foot=[_note(lines, band), protocol])
+    subplots = list(body.subplots(down, across, squeeze=False).ravel())
     for ax, dataset in zip(subplots, datasets, strict=False):
         _draw_panel(ax, lines, dataset, untrained, metric, band)
     for ax in subplots[::across]:
         ax.set_ylabel(metric.title)
     for unused in subplots[len(datasets) :]:
         unused.set_visible(False)
-    legend = _add_legend(figure, subplots[: len(datasets)], lines, legend_columns, width)
-    legend.set_title(_note(lines, band), prop={"size": 5.5})
-    legend.get_title().set_color(GREY)
+    _add_legend(body, subplots[: len(datasets)], lines, legend_columns, width)
     return figure
 
 
@@ -125,11 +126,13 @@ def _label_width(width: float) -> int:
     return int(width * 19) - 6
 
 
-def _add_legend(figure: "Figure", subplots: Sequence["Axes"], lines: Sequence[Line], columns: int, width: float) -> Any:
+def _add_legend(
+    body: "SubFigure", subplots: Sequence["Axes"], lines: Sequence[Line], columns: int, width: float
+) -> None:
     handles: dict[str, Any] = {}
     for ax in subplots:
         found, labels = ax.get_legend_handles_labels()
         handles.update(dict(zip(labels, found, strict=True)))
     order = [label for label in [*(line.label for line in lines), UNTRAINED] if label in handles]
     texts = [wrapped(label, _label_width(width)) for label in order]
-    return figure.legend([handles[label] for label in order], texts, loc="outside lower center", ncols=columns)
+    body.legend([handles[label] for label in order], texts, loc="outside lower center", ncols=columns)

@@ -41,7 +41,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class Grid:
-    """What all panels share: the values along both axes, how they are called, and the largest number of seeds."""
+    """What all panels share: the values along both axes, how they are called, the largest number of seeds.
+
+    Attributes:
+        cells: what is drawn, with the baselines.
+    """
 
     x: str
     y: str
@@ -49,6 +53,7 @@ class Grid:
     rows: Sequence[Any]
     metric: Metric
     show: Show
+    cells: frozenset[CellKey]
     n: int = 0
 
 
@@ -63,7 +68,8 @@ def arrange(
         raise DmlStudyError(f"no method has both '{x}' and '{y}'; compared parameters: {', '.join(results.axes)}")
     found = find_metric(metric, set(results.replicates.columns))
     samples = cell_samples(results.replicates, found.column, factor=found.factor)
-    grid = Grid(x, y, _values(crossed, x), _upwards(_values(crossed, y)), found, show)
+    keys = {key for cell in crossed for key in (cell.key, cell.baseline) if key is not None}
+    grid = Grid(x, y, _values(crossed, x), _upwards(_values(crossed, y)), found, show, frozenset(keys))
     panels = _panels(crossed, samples, grid)
     return panels, replace(grid, n=max(tile.n for panel in panels for tile in panel.tiles.values()))
 

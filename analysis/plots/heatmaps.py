@@ -9,13 +9,14 @@ import numpy as np
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
 from analysis.plots.grids import Grid, Panel, Show, Tile, arrange
-from analysis.plots.style import COLUMN, DIVERGING, PAGE, SEQUENTIAL, add_note, new_figure, style, wrapped
+from analysis.plots.style import COLUMN, DIVERGING, PAGE, SEQUENTIAL, new_figure, style, wrapped
+from analysis.protocol import protocol_line
 from analysis.samples import Floats
 from analysis.statistics import NAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 
 def heatmap(
@@ -41,21 +42,20 @@ def heatmap(
     """
     panels, grid = arrange(results, x=x, y=y, metric=metric, methods=methods, show=show)
     with style():
-        return _draw(panels, grid)
+        return _draw(panels, grid, foot=[_note(grid), protocol_line(results, grid.cells)])
 
 
-def _draw(panels: Sequence[Panel], grid: Grid) -> "Figure":
+def _draw(panels: Sequence[Panel], grid: Grid, *, foot: Sequence[str]) -> "Figure":
     by_dataset: dict[str, list[Panel]] = {}
     for panel in panels:
         by_dataset.setdefault(panel.dataset, []).append(panel)
     width, across = _widths(by_dataset, grid)
     down = [ceil(len(members) / across) for members in by_dataset.values()]
-    figure = new_figure(width, sum(down) * _panel_height(grid, panels, width / across) + 0.25)
-    subplots = figure.subplots(sum(down), across, squeeze=False)
+    figure, body = new_figure(width, sum(down) * _panel_height(grid, panels, width / across) + 0.1, foot=foot)
+    subplots = body.subplots(sum(down), across, squeeze=False)
     for index, members in enumerate(by_dataset.values()):
         start = sum(down[:index])
-        _draw_dataset(figure, subplots[start : start + down[index]], members, grid, width / across)
-    add_note(figure, _note(grid))
+        _draw_dataset(body, subplots[start : start + down[index]], members, grid, width / across)
     return figure
 
 
@@ -96,7 +96,7 @@ def _title(panel: Panel, grid: Grid, width: float) -> str:
     return f"{title}\n(baseline {' '.join(_numbers(panel.baseline, grid))})"
 
 
-def _draw_dataset(figure: "Figure", axes: Any, panels: Sequence[Panel], grid: Grid, width: float) -> None:
+def _draw_dataset(body: "SubFigure", axes: Any, panels: Sequence[Panel], grid: Grid, width: float) -> None:
     """Panels of one dataset share their colours and have one colour bar. axes: [rows, panels side by side]."""
     norm = _norm([tile.value for panel in panels for tile in panel.tiles.values()], grid.show)
     flat, across = list(axes.ravel()), axes.shape[1]
@@ -106,7 +106,7 @@ def _draw_dataset(figure: "Figure", axes: Any, panels: Sequence[Panel], grid: Gr
         _label(ax, _title(panel, grid, width), grid, leftmost=index % across == 0, lowest=lowest)
     for unused in flat[len(panels) :]:
         unused.set_visible(False)
-    bar = figure.colorbar(image, ax=flat, shrink=0.9, aspect=25, pad=0.02)
+    bar = body.colorbar(image, ax=flat, shrink=0.9, aspect=25, pad=0.02)
     bar.outline.set_linewidth(0.4)
     bar.set_label(_bar_label(grid))
 

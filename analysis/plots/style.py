@@ -1,7 +1,7 @@
 """The one place for fonts, sizes, colours and files of figures."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 COLUMN = 3.3
 """Width of a paper's column, inches."""
@@ -25,6 +25,12 @@ MARKERS = ("o", "s", "^", "D")
 SEQUENTIAL = "cividis"
 DIVERGING = "PuOr_r"
 GREY = "0.45"
+
+_FOOT_SIZE = 4.5
+_FOOT_LINE = 1.25 * _FOOT_SIZE / 72
+_FOOT_MARGIN = 0.06
+_FOOT_CHARACTERS = 27
+"""Of the foot: points, inches, inches, and characters per inch of width."""
 
 _WIDE_COVERAGE = {
     *(f"Noto Sans CJK {region}" for region in ("JP", "KR", "SC", "TC")),
@@ -73,14 +79,23 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *sorted(_WIDE_COVERAGE & set(get_font_names()))]
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure with a layout that keeps texts apart; sizes in inches."""
+def new_figure(width: float, height: float, *, foot: Sequence[str]) -> tuple["Figure", "SubFigure"]:
+    """An empty figure with a layout that keeps texts apart, and the part of it that is drawn in.
+
+    Args:
+        width, height: of that part, in inches; the figure is higher by its foot.
+        foot: small texts below everything else: what spreads and bands are, and the protocol.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=150)
+    text = "\n".join(wrapped(each, int(width * _FOOT_CHARACTERS)) for each in foot if each)
+    below = (text.count("\n") + 1) * _FOOT_LINE + _FOOT_MARGIN
+    figure = Figure(figsize=(width, height + below), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
-    return figure
+    body, strip = figure.subfigures(2, 1, squeeze=False, height_ratios=(height, below)).ravel()
+    strip.text(0.5, 0.5, text, ha="center", va="center", fontsize=_FOOT_SIZE, color=GREY)
+    return figure, body
 
 
 def line_style(index: int, *, points: int) -> dict[str, Any]:
@@ -88,11 +103,6 @@ def line_style(index: int, *, points: int) -> dict[str, Any]:
     turn = index // len(PALETTE) % len(DASHES)
     marker = MARKERS[turn] if points < 15 else ""
     return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[turn], "marker": marker, "markersize": 2.4}
-
-
-def add_note(figure: "Figure", text: str) -> None:
-    """A small line at the bottom that says what spreads and bands are."""
-    figure.supxlabel(wrapped(text, int(figure.get_figwidth() * 22)), fontsize=5.5, color=GREY)
 
 
 def wrapped(text: str, width: int) -> str:

@@ -2,7 +2,7 @@
 
 import typer
 
-from study.cli import doctor, inspecting, planning, reporting, running
+from study.cli import datasets, doctor, inspecting, planning, reporting, running
 
 app = typer.Typer(
     name="dml-study",
@@ -25,6 +25,7 @@ app.command("logs", rich_help_panel="Look at runs")(inspecting.logs)
 app.command("debug", rich_help_panel="Look at runs")(running.debug)
 app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")
 app.command("doctor", rich_help_panel="This machine")(doctor.doctor)
 
 

@@ -18,6 +18,7 @@ from trainables.strategies.registry import STRATEGIES
 from trainables.synthesis.registry import SYNTHESES
 
 BENCHMARKS = {"cub200", "cars196", "sop", "inshop"}
+BACKBONES = {"bn_inception", "resnet18", "resnet34", "resnet50", "mobilenet_v2"}
 PROTOCOLS = {"proxy_synthesis", "memvir", "proxy_anchor", "ccp", "relaxed_contrastive", "log_ratio"}
 EXPECTED = re.compile(r"methods start from different embeddings: .*")
 """Students and teachers, and losses on raw and on unit embeddings, are read by distances of their own."""
@@ -52,9 +53,9 @@ def test_a_shipped_study_says_what_it_needs(name: str, plans: dict[str, Plan]) -
     files = {str(getattr(config.dataset, "path", "")) for config in configs} | {
         config.backbone.weights or "" for config in configs
     }
-    labels = {config.dataset.label for config in configs}
-    if "the preset `benchmarks`" in text and labels == BENCHMARKS:
-        files = {file for file in files if not file.endswith(".csv")}
+    titles = {config.dataset.title for config in configs}
+    if "the four folders of the preset `benchmarks`" in text and titles == BENCHMARKS:
+        files -= {str(getattr(config.dataset, "path", "")) for config in configs}
     assert len(text) > 80
     assert [file for file in sorted(files - {""}) if file not in text] == []
 
@@ -62,9 +63,11 @@ def test_a_shipped_study_says_what_it_needs(name: str, plans: dict[str, Plan]) -
 @pytest.mark.parametrize("name", [name for name in shipped() if name.startswith("paper/")])
 def test_a_study_at_paper_scale_has_its_protocol_its_cost_and_a_gpu(name: str, plans: dict[str, Plan]) -> None:
     plan = plans[name]
-    assert {cell.config.dataset.label for cell in plan.cells} <= {*BENCHMARKS, "pose"}
+    datasets = [cell.config.dataset for cell in plan.cells]
+    assert {dataset.name for dataset in datasets} <= BENCHMARKS or {dataset.label for dataset in datasets} == {"pose"}
     assert {cell.config.device for cell in plan.cells} == {"cuda"}
-    assert {cell.config.backbone.name for cell in plan.cells} <= {"resnet18", "resnet50", "mobilenet_v2"}
+    assert {cell.config.backbone.name for cell in plan.cells} <= BACKBONES
+    assert all(cell.config.backbone.weights for cell in plan.cells)
     trained = [run for run in plan.runs.values() if run.config.strategy.trains]
     assert re.search(rf"Cost: {len(trained)} runs, about \d+ GPU hours\.", header(shipped()[name]))
     assert len(plan.methods) == 2 or any(plan.methods.values()), "several methods, and no baseline"
@@ -106,11 +109,11 @@ def test_a_preset_is_a_spec_to_start_from(name: str, tmp_path: Path) -> None:
     )
 
 
-def planned(preset: str, tmp_path: Path) -> Any:
-    """The configuration that a protocol gives a run."""
+def planned(preset: str, tmp_path: Path, *, dataset: str = "cub200") -> Any:
+    """The configuration that a protocol gives a run on a benchmark."""
     file = tmp_path / f"{preset}.yaml"
     file.write_text(
-        f"study: x\nextends: [{preset}, benchmarks]\nsettings: {{dataset: cub200}}\n"
+        f"study: x\nextends: [{preset}, benchmarks]\nsettings: {{dataset: {dataset}}}\n"
         "methods: {m: {loss: norm_softmax}}\n"
     )
     return build_plan(load_spec(file), resolve_data=False).cells[-1].config
@@ -123,11 +126,46 @@ def test_protocols_of_papers_share_what_the_papers_share(tmp_path: Path) -> None
     assert memvir.optimizer == synthesis.optimizer
     assert (synthesis.training.epochs, memvir.training.epochs) == (130, 2000)
     assert (synthesis.protocol.evaluate_every, memvir.protocol.evaluate_every) == (5, 10)
-    assert (synthesis.dataset.image_size, synthesis.dataset.resize) == (224, "crop")
     assert memvir.schedule.name == "constant"
     anchor = planned("proxy_anchor", tmp_path)
     assert (anchor.optimizer.name, anchor.optimizer.eps, anchor.training.clip_value) == ("adamw", 1e-8, 10)
-    assert (anchor.backbone.pooling, anchor.backbone.batch_norm) == ("avg+max", "frozen_statistics")
+    assert (anchor.training.batch_size, anchor.training.warmup_epochs, anchor.schedule.every) == (180, 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("preset", "pooling", "batch_norm", "bias", "init"),
+    [
+        ("proxy_synthesis", "avg", "frozen_statistics", True, "default"),
+        ("memvir", "avg", "frozen_statistics", True, "default"),
+        ("proxy_anchor", "avg+max", "frozen_statistics", True, "kaiming"),
+        ("ccp", "avg", "frozen", False, "xavier"),
+        ("relaxed_contrastive", "avg+max", "train", True, "orthogonal"),
+    ],
+)
+def test_protocols_have_the_networks_of_their_papers(
+    preset: str, pooling: str, batch_norm: str, bias: bool, init: str, tmp_path: Path
+) -> None:
+    config = planned(preset, tmp_path)
+    backbone = config.backbone
+    assert (backbone.name, backbone.weights) == ("bn_inception", "bn_inception-52deb4733.pth")
+    assert (backbone.pooling, backbone.batch_norm) == (pooling, batch_norm)
+    assert (config.head.bias, config.head.init, config.head.layer_norm) == (bias, init, "none")
+
+
+@pytest.mark.parametrize("preset", sorted(PROTOCOLS - {"log_ratio"}))
+def test_protocols_crop_as_their_papers_do(preset: str, tmp_path: Path) -> None:
+    """Training crops of the whole image, and the middle of an image whose short side is 256 pixels."""
+    config = planned(preset, tmp_path)
+    side = 227 if preset == "ccp" else 224
+    assert (config.dataset.name, config.dataset.image_size, config.dataset.resize) == ("cub200", 352, "whole")
+    assert (config.augmentation.crop_size, config.augmentation.test_crop * 256) == (side, side)
+    assert config.augmentation.crop_scale == ((0.16, 1.0) if preset == "ccp" else (0.08, 1.0))
+
+
+@pytest.mark.parametrize("dataset", ["sop", "inshop"])
+def test_the_larger_benchmarks_are_decoded_to_fewer_pixels(dataset: str, tmp_path: Path) -> None:
+    config = planned("proxy_synthesis", tmp_path, dataset=dataset).dataset
+    assert (config.name, config.title, config.image_size, config.resize) == (dataset, dataset, 256, "whole")
 
 
 def test_the_rate_of_proxy_synthesis_drops_once_before_epoch_50(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from trainables.config import REGISTRIES, RunConfig
 from trainables.parts import Config
 
-REQUIRED: dict[str, dict[str, Any]] = {"image_folder": {"path": "/photos"}}
+REQUIRED: dict[str, dict[str, Any]] = {"image_folder": {"path": "/photos"}, "timm": {"architecture": "resnet50d"}}
 OTHER_VALUES = {"batch_size": 64, "images_per_class": 8}
 """Where the rule of `another` would give a value that cannot be."""
 
@@ -97,6 +97,7 @@ SURROUNDINGS: dict[str, list[dict[str, Any]]] = {
         {"synthesis": "none", "strategy": {"teacher": TEACHER, "loss": loss}}
         for loss in ("relaxed_contrastive", "relaxed_multi_similarity", "rkd")
     ],
+    **{name: [{}, {"backbone": {"pooling": "gem"}}] for name in REGISTRIES["backbone"]},
     "protocol": [{}, {"dataset": TARGETS}],
     "training_set": [{"training_set": {"label_noise": 0.2}}],
 }
@@ -151,7 +152,7 @@ def test_every_parameter_of_every_part_counts_and_hidden_ones_never_do(kind: str
     check_fields(kind, name)
 
 
-@pytest.mark.parametrize("section", ["augmentation", "training", "protocol", "training_set"])
+@pytest.mark.parametrize("section", ["augmentation", "training", "protocol", "training_set", "head"])
 def test_every_parameter_around_the_parts_counts(section: str) -> None:
     check_fields(section, section)
 
@@ -162,7 +163,7 @@ def test_the_rest_of_a_run_counts_but_what_is_kept_on_disk() -> None:
         assert run_with(**changed).run_id() != base.run_id(), changed
     assert run_with(keep={"weights": "selected", "embeddings": "test"}).run_id() == base.run_id()
     covered = {"embedding_dim", "seed", "fold", "stage", "device", "keep", "augmentation", "training", "protocol"}
-    covered |= {"training_set"}
+    covered |= {"training_set", "head"}
     assert covered | set(REGISTRIES) == set(RunConfig.model_fields)
 
 
@@ -179,6 +180,9 @@ def test_parts_are_told_apart_and_survive_json(kind: str, name: str) -> None:
 
 
 FROZEN = {"backbone": {"name": "resnet18", "trainable": False, "weights": "/w", "weights_revision": "r"}}
+GEM = {"backbone": {**FROZEN["backbone"], "pooling": "gem"}}
+BN_INCEPTION = {"backbone": {"name": "bn_inception", "batch_norm": "frozen_statistics"}}
+VECTOR = {"backbone": {"name": "timm", "architecture": "resnet50d", "features": "vector"}}
 CPU = {"device": "cpu"}
 LAST = {"protocol": {"selection": "last"}}
 UNTRAINED = {"strategy": "untrained"}
@@ -194,14 +198,21 @@ UNTRAINED = {"strategy": "untrained"}
         (CPU, {"training": {"precision": "float32"}}),
         ({}, {"training": {"precision": "bfloat16"}}),
         (FROZEN, {"augmentation": {"flip": False}}),
+        (UNTRAINED, {"augmentation": {"crop_scale": [0.1, 1.0], "flip": False}}),
         (FROZEN, {"backbone": {**FROZEN["backbone"], "batch_norm": "frozen"}}),
         (FROZEN, {"backbone": {**FROZEN["backbone"], "weights": "/elsewhere/w"}}),
+        (FROZEN, {"backbone": {**FROZEN["backbone"], "gem_power": 4}}),
+        (GEM, {"backbone": {**GEM["backbone"], "gem_training": "learned"}}),
+        (BN_INCEPTION, {"backbone": {**BN_INCEPTION["backbone"], "momentum": 0.1}}),
+        (VECTOR, {"backbone": {**VECTOR["backbone"], "pooling": "gem", "gem_power": 2}}),
         (FROZEN, {"training": {"warmup_epochs": 3, "memory_format": "contiguous"}}),
         (LAST, {"fold": 1}),
         (LAST, {"protocol": {"selection": "last", "validation_folds": 9, "partition": "contiguous"}}),
         (LAST, {"protocol": {"selection": "last", "refit": True, "select_by": "recall_at_1", "evaluate_every": 3}}),
         (UNTRAINED, {"loss": "proxy_anchor", "embedding_dim": 3, "optimizer": "sgd", "fold": 2, "sampler": "shuffled"}),
         (UNTRAINED, {"backbone": {"name": "conv4", "batch_norm": "frozen"}}),
+        (UNTRAINED, {"backbone": {"name": "conv4", "gem_training": "learned", "gem_power": 4}}),
+        (UNTRAINED, {"head": {"bias": False, "layer_norm": "before", "init": "xavier"}}),
         (UNTRAINED, {"training": {"epochs": 3, "memory_format": "contiguous"}, "synthesis": "none"}),
         (UNTRAINED, {"protocol": {"test": "every_eval", "evaluate_every": 2, "ks": [1]}}),
         ({**UNTRAINED, **FROZEN}, {"seed": 5}),
@@ -221,6 +232,12 @@ def test_what_cannot_matter_does_not_count(base: dict[str, Any], change: dict[st
         (LAST, {"protocol": {"selection": "last", "test": "never"}}),
         (FROZEN, {"seed": 1}),
         (FROZEN, {"training": {"precision": "float32"}}),
+        (FROZEN, {"augmentation": {"crop_size": 224}}),
+        (FROZEN, {"augmentation": {"test_crop": 0.875}}),
+        (UNTRAINED, {"augmentation": {"crop_size": 224}}),
+        (UNTRAINED, {"augmentation": {"test_crop": 0.875}}),
+        (GEM, {"backbone": {**GEM["backbone"], "gem_power": 4}}),
+        (FROZEN, {"head": {"layer_norm": "before"}}),
         (FROZEN, {"backbone": {**FROZEN["backbone"], "weights_revision": "another"}}),
         (UNTRAINED, {"seed": 5}),
         (UNTRAINED, {"dataset": {"name": "glyphs", "image_size": 32}}),

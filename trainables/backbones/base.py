@@ -1,8 +1,16 @@
 """What the builder of an architecture hands over: the network up to its last feature map, and what it expects."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
+
+from trainables.backbones.config import BackboneConfig
+from trainables.errors import ConfigError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_COLORS = 3
 
 
 @dataclass(frozen=True)
@@ -15,6 +23,9 @@ class Network:
         channels: channels that the body takes; images with one channel are repeated to as many.
         mean: of each channel, subtracted from images in 0..1; one value stands for all channels.
         std: that the difference is divided by.
+        channel_order: of the images that the body takes, and of `mean` and `std`.
+        file_key: the body's name for a key of a weights file; None for a key that is left out. The names are the
+            same, and classifiers are left out, where there is no such function.
     """
 
     body: nn.Module
@@ -22,3 +33,16 @@ class Network:
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    channel_order: Literal["rgb", "bgr"] = "rgb"
+    file_key: Callable[[str], str | None] | None = None
+
+
+def color_channels(config: BackboneConfig, channels: int) -> int:
+    """The three channels of an architecture for color images, which takes gray ones too.
+
+    Raises:
+        ConfigError: images with neither one nor three channels.
+    """
+    if channels not in (1, _COLORS):
+        raise ConfigError(f"backbone '{config.name}' takes images with 1 or {_COLORS} channels, not with {channels}")
+    return _COLORS

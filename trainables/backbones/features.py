@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trainables.atomic_cache import build_once
 from trainables.backbones.build import Backbone, build_backbone
 from trainables.backbones.weights import resolve
 from trainables.config import RunConfig
+from trainables.datasets.crops import evaluation_view
 from trainables.datasets.images import ImageSet
 from trainables.datasets.source import Progress
 from trainables.parts import identity
@@ -69,7 +71,7 @@ def cached_features(
             progress(done, len(images.images), f"features of {run.dataset.title} by {run.backbone.name}")
 
     def build(folder: Path) -> None:
-        with closing(_compute(run, images.images, workers=workers or _cores())) as chunks:
+        with closing(_compute(run, images, workers=workers or _cores())) as chunks:
             _write(folder, chunks, content=content, report=report)
 
     folder = build_once(cache / "features" / digest[:24], build, is_valid=_is_valid)
@@ -79,7 +81,8 @@ def cached_features(
 
 def _content(run: RunConfig, images: ImageSet) -> dict[str, Any]:
     """Everything that the features' bits depend on."""
-    backbone = {key: value for key, value in identity(run.backbone).items() if key not in ("trainable", "batch_norm")}
+    content = identity(run.backbone.simplified().untrained())
+    backbone = {key: value for key, value in content.items() if key not in ("trainable", "batch_norm")}
     return {
         "version": _VERSION,
         "dataset": identity(run.dataset),
@@ -90,7 +93,15 @@ def _content(run: RunConfig, images: ImageSet) -> dict[str, Any]:
         "device": _device(run.device),
         "precision": run.precision,
         "torch": torch.__version__,
+        **_view(run),
     }
+
+
+def _view(run: RunConfig) -> dict[str, Any]:
+    """How evaluation crops images; absent where it does not, as in entries of earlier versions."""
+    if run.augmentation.views_whole_images:
+        return {}
+    return {"view": identity(run.augmentation.evaluated())}
 
 
 def _device(kind: str) -> str:
@@ -104,19 +115,22 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _compute(run: RunConfig, images: np.ndarray, *, workers: int) -> Generator[np.ndarray, None, None]:
+def _compute(run: RunConfig, images: ImageSet, *, workers: int) -> Generator[np.ndarray, None, None]:
     """Features of one chunk after the other, float32 [<= chunk, F]."""
-    network = build_backbone(run.backbone, channels=images.shape[1], seed=run.seed)
+    network = build_backbone(run.backbone, channels=images.channels, seed=run.seed)
     # The faster layout for most networks. It rounds differently, so it is part of _VERSION and no setting.
     network = network.eval().to(run.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     size = _CHUNK[run.device]
 
     def forward(start: int) -> np.ndarray:
-        return _forward(network, images[start : start + size], device=run.device, precision=run.precision)
+        chosen = slice(start, start + size)
+        batch = torch.from_numpy(np.array(images.images[chosen])).to(run.device).float().div_(255)
+        shapes = None if images.shapes is None else torch.from_numpy(np.array(images.shapes[chosen]))
+        return _forward(network, evaluation_view(batch, run.augmentation, shapes), run)
 
     # Threads, not processes: torch releases the interpreter's lock, so they scale as well and load nothing twice.
     with _one_thread_per_chunk(workers if run.device == "cpu" else 1) as pool:
-        yield from pool.map(forward, range(0, len(images), size))
+        yield from pool.map(forward, range(0, len(images.images), size))
 
 
 @contextmanager
@@ -130,10 +144,9 @@ def _one_thread_per_chunk(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @torch.inference_mode()
-def _forward(network: Backbone, images: np.ndarray, *, device: str, precision: str) -> np.ndarray:
-    batch = torch.from_numpy(np.array(images)).to(device).float().div_(255)
+def _forward(network: Backbone, batch: Tensor, run: RunConfig) -> np.ndarray:
     batch = batch.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device, dtype=getattr(torch, precision), enabled=precision != "float32"):
+    with torch.autocast(run.device, dtype=getattr(torch, run.precision), enabled=run.precision != "float32"):
         features: np.ndarray = network(batch).float().cpu().numpy()
     return features
 

@@ -1,6 +1,6 @@
 """Reads a state dict from a file into an architecture, and says what does not fit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +9,28 @@ from torch import Tensor, nn
 
 from trainables.errors import DataError
 
-_CLASSIFIER = ("fc.", "classifier.")
+_CLASSIFIER = ("fc.", "classifier.", "aux1.", "aux2.")
 _PARALLEL = "module."
 _COUNTER = "num_batches_tracked"
 """Old files lack batch norm's step counters; nothing here depends on them."""
 _SHOWN = 5
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path, *, file_key: Callable[[str], str | None] | None = None) -> None:
     """Loads a torch file with a state dict, bare or under the key "state_dict", into the module.
 
-    Half-precision values become float32. Keys of a classifier (`fc.`, `classifier.`) are left out, the prefix `module.`
-    of data-parallel training is taken off; everything else has to fit exactly.
+    Half-precision values become float32. Keys of a classifier (`fc.`, `classifier.`, GoogLeNet's `aux1.`, `aux2.`) are
+    left out, the prefix `module.` of data-parallel training and a leading axis of one (ports of Caffe models) are
+    taken off; everything else has to fit exactly.
+
+    Args:
+        file_key: the module's name for a key of the file, None to leave it out; takes the place of the rule above.
 
     Raises:
         DataError: no such file, not a torch file, or keys or shapes that differ.
     """
-    given = _without_classifier(_state_dict(path))
     expected = module.state_dict()
+    given = _squeezed(_renamed(_state_dict(path), file_key or _unless_classifier), expected)
     problems = [
         *_listed("missing", (key for key in expected if key not in given and not key.endswith(_COUNTER))),
         *_listed("not known", (key for key in given if key not in expected)),
@@ -63,10 +67,22 @@ def _is_state_dict(content: Any) -> bool:
     )
 
 
-def _without_classifier(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _unless_classifier(key: str) -> str | None:
+    return None if key.startswith(_CLASSIFIER) else key
+
+
+def _renamed(state: Mapping[str, Tensor], file_key: Callable[[str], str | None]) -> dict[str, Tensor]:
     if all(key.startswith(_PARALLEL) for key in state):
         state = {key.removeprefix(_PARALLEL): value for key, value in state.items()}
-    return {key: value for key, value in state.items() if not key.startswith(_CLASSIFIER)}
+    names = {key: file_key(key) for key in state}
+    return {name: state[key] for key, name in names.items() if name is not None}
+
+
+def _squeezed(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def is_wrapped(key: str, value: Tensor) -> bool:
+        return key in expected and value.shape == (1, *expected[key].shape)
+
+    return {key: value.squeeze(0) if is_wrapped(key, value) else value for key, value in given.items()}
 
 
 def _full_precision(value: Tensor) -> Tensor:

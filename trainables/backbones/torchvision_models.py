@@ -1,36 +1,39 @@
 """torchvision's architectures, cut off after their last feature map. Parameter names stay those of torchvision."""
 
 from collections import OrderedDict
+from typing import Any
 
 from torch import nn
 
-from trainables.backbones.base import Network
+from trainables.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Network, color_channels
 from trainables.backbones.config import BackboneConfig
-from trainables.errors import ConfigError
 
-_AFTER_THE_MAP = frozenset({"avgpool", "fc", "classifier"})
-_CHANNELS = 3
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_AFTER_THE_MAP = frozenset({"avgpool", "dropout", "fc", "classifier"})
+_ARGUMENTS: dict[str, dict[str, Any]] = {"googlenet": {"aux_logits": False, "init_weights": False}}
+"""GoogLeNet's own random weights are so small that its features vanish in evaluation mode: torch's defaults."""
+_OTHER_SCALES = {"googlenet": ((0.5,), (0.5,))}
+"""torchvision's own weights of GoogLeNet come from TensorFlow: its model takes -1..1, whatever images it is given."""
 
 
 def build(config: BackboneConfig, *, channels: int) -> Network:
     """The torchvision model that `config.name` names, with random weights.
 
-    Pooling and classifier are left out, MobileNetV2's dropout with them. Gray images count as color images with three
-    equal channels, and all are normalised as for ImageNet, random weights or not.
+    Pooling and classifier are left out, dropout and auxiliary classifiers with them. Gray images count as color images
+    with three equal channels, and all are normalised as for ImageNet, random weights or not.
 
     Raises:
         ConfigError: images with neither one nor three channels.
     """
     import torchvision  # late: slow to import
 
-    if channels not in (1, _CHANNELS):
-        raise ConfigError(f"backbone '{config.name}' takes images with 1 or {_CHANNELS} channels, not with {channels}")
-    model = torchvision.models.get_model(config.name, weights=None)
+    channels = color_channels(config, channels)
+    model = torchvision.models.get_model(config.name, weights=None, **_ARGUMENTS.get(config.name, {}))
     body = nn.Sequential(OrderedDict(part for part in model.named_children() if part[0] not in _AFTER_THE_MAP))
-    return Network(body, _feature_dim(model), _CHANNELS, _IMAGENET_MEAN, _IMAGENET_STD)
+    mean, std = _OTHER_SCALES.get(config.name, (IMAGENET_MEAN, IMAGENET_STD))
+    return Network(body, _feature_dim(model), channels, mean, std)
 
 
 def _feature_dim(model: nn.Module) -> int:
-    classifier = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
-    return classifier.in_features
+    """What the classifier takes, a linear layer or, in SqueezeNet, a convolution."""
+    classifier = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    return classifier.in_features if isinstance(classifier, nn.Linear) else classifier.in_channels

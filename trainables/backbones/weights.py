@@ -67,13 +67,8 @@ def _find(config: BackboneConfig, search: Sequence[Path]) -> Path:
 
 def _remedy(config: BackboneConfig, file: str) -> str:
     random = "Leave backbone.weights out to start from random weights"
-    if "torchvision" not in config.implementation:
-        return random + "."
-    pretrained = f'torchvision.models.get_model("{config.name}", weights="DEFAULT")'
-    return (
-        f"{random}; for ImageNet weights, run this on a machine with a network and copy the file: "
-        f'torch.save({pretrained}.state_dict(), "{file}")'
-    )
+    source = config.weights_source(file)
+    return f"{random}; for ImageNet weights, {source}" if source else f"{random}."
 
 
 def _require_revision(config: BackboneConfig, path: Path, revision: str) -> None:

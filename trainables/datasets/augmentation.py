@@ -6,61 +6,79 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
+from trainables.datasets.crops import evaluation_view, frames_of, resampled_frames
 from trainables.training.config import Augmentation
 
 _TRIES = 10
 
 
-def augment(images: Tensor, config: Augmentation, generator: torch.Generator) -> Tensor:
-    """Crops every image at random, scales the crop back to the image's size, and mirrors some.
+def augment(
+    images: Tensor, config: Augmentation, generator: torch.Generator, *, shapes: Tensor | None = None
+) -> Tensor:
+    """Crops every image at random, scales the crop to `crop_size`, and mirrors some.
 
     The distribution is that of torchvision's RandomResizedCrop (see `crop_boxes`) and RandomHorizontalFlip. The crop is
-    resampled bilinearly from its own pixels alone, as torchvision does. A crop is never larger than the image, so
-    it is only ever enlarged, and there is nothing that antialiasing could remove.
+    resampled bilinearly from its own pixels alone, antialiased where it is reduced, as torchvision does.
 
     Args:
-        images: [B, C, H, W] in float32.
-        config: what to draw. Without crop (`crop_scale` is (1, 1)) and flip the images come back as they are.
+        images: [B, C, H, W] in float32, decoded.
+        config: what to draw. Without random crop (`crop_scale` is (1, 1)) images are cropped as for evaluation.
         generator: on the CPU: all random numbers are drawn there, so that every device gets the same.
+        shapes: int64 [B, 2], height and width of each image before it was squashed to its array; crops are drawn in
+            these. None where none was squashed, or where that is meant.
 
     Returns:
-        [B, C, H, W], on the images' device.
+        [B, C, S, S], on the images' device; S is `crop_size`. Without one the shape is that of the images.
     """
-    count, _, height, width = images.shape
-    if config.crops:
-        images = crop_and_resize(images, crop_boxes(count, height, width, config=config, generator=generator))
+    if not config.crops:
+        images = evaluation_view(images, config, shapes)
+    else:
+        images = _cropped(images, config, generator, shapes)
     if config.flip:
-        mirrored = torch.rand(count, generator=generator) < 0.5
+        mirrored = torch.rand(len(images), generator=generator) < 0.5
         images = torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
     return images
 
 
-def crop_boxes(count: int, height: int, width: int, *, config: Augmentation, generator: torch.Generator) -> Tensor:
+def _cropped(images: Tensor, config: Augmentation, generator: torch.Generator, shapes: Tensor | None) -> Tensor:
+    frames = frames_of(images, shapes)
+    boxes = crop_boxes(frames, config=config, generator=generator)
+    if config.crop_size is None and shapes is None:
+        return crop_and_resize(images, boxes)
+    return resampled_frames(images, boxes, frames, size=config.crop_size or min(images.shape[-2:]))
+
+
+def crop_boxes(frames: Tensor, *, config: Augmentation, generator: torch.Generator) -> Tensor:
     """Draws boxes as torchvision's RandomResizedCrop does.
 
     Area share uniform in `crop_scale`, aspect ratio (width / height) log-uniform in `crop_ratio`, sides rounded to
     pixels; of ten such draws the first that fits into the image counts, at a uniform position. Where none fits: the
     largest centred box whose aspect ratio is allowed.
 
+    Args:
+        frames: int64 [count, 2], height and width of each image.
+        config: its `crop_scale` and `crop_ratio`.
+        generator: on the CPU.
+
     Returns:
-        int64 [count, 4]: top, left, height and width of each box, in pixels.
+        int64 [count, 4]: top, left, height and width of each box, in pixels of its frame.
     """
-    area = height * width * _uniform(*config.crop_scale, shape=(count, _TRIES), generator=generator)
+    count, room = len(frames), frames.unsqueeze(1)
+    area = frames.prod(1, keepdim=True) * _uniform(*config.crop_scale, shape=(count, _TRIES), generator=generator)
     logs = math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])
     aspect = _uniform(*logs, shape=(count, _TRIES), generator=generator).exp()
     sides = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
-    room = torch.tensor([height, width])
 
     fits = ((sides > 0) & (sides <= room)).all(2)
     first = fits.long().argmax(1)  # the first of equal maxima
     size = sides[torch.arange(count), first]
     position = torch.rand(count, 2, generator=generator, dtype=torch.float64)
-    corner = (position * (room - size + 1)).long()
+    corner = (position * (frames - size + 1)).long()
 
-    fallback = torch.tensor(_largest_box(height, width, *config.crop_ratio))
+    fallback = torch.tensor([_largest_box(height, width, *config.crop_ratio) for height, width in frames.tolist()])
     none_fits = ~fits.any(1, keepdim=True)
     size = torch.where(none_fits, fallback, size)
-    corner = torch.where(none_fits, (room - fallback) // 2, corner)
+    corner = torch.where(none_fits, (frames - fallback) // 2, corner)
     return torch.cat([corner, size], dim=1)
 
 
@@ -80,6 +98,8 @@ def _largest_box(height: int, width: int, low: float, high: float) -> tuple[int,
 
 def crop_and_resize(images: Tensor, boxes: Tensor) -> Tensor:
     """The pixels of each image's box, enlarged bilinearly to the image's size.
+
+    A box is never larger than its image, so there is nothing that antialiasing could remove.
 
     Args:
         images: [B, C, H, W] in float32.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from trainables.atomic_cache import build_once
 from trainables.datasets.images import ImageSet
-from trainables.datasets.source import Index, Progress, Reader, UnreadableImageError
+from trainables.datasets.source import Framed, Index, Progress, Reader, UnreadableImageError
 from trainables.datasets.storage import require_space, storage_errors
 from trainables.datasets.targets import Targets
 from trainables.errors import DataError
@@ -31,7 +31,7 @@ _CHUNK = 32
 _METADATA_BYTES = 256  # per image: its path, label and split
 _SHOWN = 5
 
-Decoded = NDArray[np.uint8] | UnreadableImageError
+Decoded = NDArray[np.uint8] | Framed | UnreadableImageError
 
 _log = logging.getLogger(__name__)
 
@@ -91,7 +91,16 @@ def _open(folder: Path) -> ImageSet:
         revision=metadata["revision"],
         key=folder.name,
         targets=None if targets is None else Targets.recorded(targets),
+        shapes=_shapes(metadata),
     )
+
+
+def _shapes(metadata: Mapping[str, Any]) -> NDArray[np.int64] | None:
+    if "shapes" not in metadata:
+        return None
+    shapes = np.array(metadata["shapes"], dtype=np.int64)
+    shapes.setflags(write=False)
+    return shapes
 
 
 def write_images(
@@ -115,7 +124,7 @@ def write_images(
     Raises:
         DataError: images that cannot be read, the message names the first and their number; or the disk is full.
     """
-    count, failures = len(index.paths), list[str]()
+    count, failures, shapes = len(index.paths), list[str](), list[tuple[int, int]]()
     needed = count * prod(shape) + _METADATA_BYTES * count
     require_space(folder.parent, needed)
     with storage_errors(folder.parent, needed=needed), (folder / IMAGES).open("wb") as stream:
@@ -125,6 +134,7 @@ def write_images(
             failures += [str(image) for image in chunk if isinstance(image, UnreadableImageError)]
             if not failures:
                 output.write(_pixels(chunk, shape))
+                shapes += [image.shape for image in chunk if isinstance(image, Framed)]
             if progress is not None:
                 progress(done, count, description)
         size = stream.tell()
@@ -132,7 +142,8 @@ def write_images(
         os.fsync(stream.fileno())
     if failures:
         raise DataError(f"{description}: {_unreadable(failures, count)}")
-    _write_metadata(folder, index, {**record, "bytes": size, "sha256": output.digest.hexdigest()})
+    framed = {"shapes": shapes} if shapes else {}
+    _write_metadata(folder, index, {**record, **framed, "bytes": size, "sha256": output.digest.hexdigest()})
 
 
 class _Hashed:
@@ -145,7 +156,8 @@ class _Hashed:
 
 
 def _pixels(chunk: list[Decoded], shape: tuple[int, int, int]) -> bytes:
-    array = np.stack([image for image in chunk if not isinstance(image, UnreadableImageError)])
+    arrays = [image.pixels if isinstance(image, Framed) else image for image in chunk]
+    array = np.stack([pixels for pixels in arrays if not isinstance(pixels, UnreadableImageError)])
     if array.shape[1:] != shape or array.dtype != np.uint8:
         raise ValueError(f"a source returned {array.dtype} images of {array.shape[1:]} instead of uint8 {shape}")
     return array.tobytes()

@@ -57,8 +57,9 @@ class ImageFolder(DatasetConfig):
     image_size: int = Field(64, ge=8, le=1024)
     """Side in pixels of the decoded, square images."""
     channels: Literal[1, 3] = 3
-    resize: Literal["squash", "crop"] = "squash"
-    """squash: to a square, whatever the aspect; crop: short side to the size, then the centre."""
+    resize: Literal["squash", "crop", "whole"] = "squash"
+    """squash: to a square, whatever the aspect; crop: short side to the size, then the centre, so that random crops see
+    no margins; whole: squashed, and crops are made of the image as it was, margins and aspect included."""
     target_columns: tuple[str, ...] = added((), legacy=())
     """Number columns that are the images' continuous label, of the CSV file or of `labels.csv` beside the splits."""
     target_period: float | None = added(None, legacy=None, gt=0)
@@ -85,4 +86,67 @@ class ImageFolder(DatasetConfig):
         return bool(self.target_columns)
 
 
-DATASETS = registered(Glyphs, ImageFolder, base=DatasetConfig, group="dml_study.datasets")
+class Benchmark(DatasetConfig):
+    """A public dataset in the folder that its official archive becomes, with the class-disjoint split of the field."""
+
+    path: str = hidden()
+    """Folder; a relative one is looked up beside the spec, then in the data directory."""
+    image_size: int = Field(256, ge=8, le=1024)
+    """Side in pixels of the decoded, square images, which are RGB."""
+    resize: Literal["squash", "crop", "whole"] = "crop"
+    """As of image_folder; with `whole` random crops see the margins too."""
+    counts: Literal["checked", "any"] = hidden("checked")
+    """checked: images and classes of each split must be as many as published; any: a subset is fine."""
+    published: ClassVar[dict[str, tuple[int, int]]]
+    """Images and classes of each split."""
+
+
+class Cub200(Benchmark):
+    """CUB-200-2011 (Wah et al., 2011): 200 kinds of birds; class ids 1-100 train, 101-200 test."""
+
+    name: Literal["cub200"] = "cub200"
+    path: str = hidden("CUB_200_2011")
+    """Folder with images.txt, image_class_labels.txt, classes.txt and images/."""
+    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (5864, 100), "test": (5924, 100)}
+    implementation: ClassVar[str] = "trainables.datasets.cub200:Cub200"
+
+
+class Cars196(Benchmark):
+    """Cars-196 (Krause et al., 2013): 196 models of cars; class ids 1-98 train, 99-196 test."""
+
+    name: Literal["cars196"] = "cars196"
+    path: str = hidden("cars196")
+    """Folder with cars_annos.mat and car_ims/, or with devkit/, cars_train/ and cars_test/, which are merged."""
+    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (8054, 98), "test": (8131, 98)}
+    implementation: ClassVar[str] = "trainables.datasets.cars196:Cars196"
+
+
+class Sop(Benchmark):
+    """Stanford Online Products (Oh Song et al., CVPR 2016): 22,634 products; its two lists are the splits."""
+
+    name: Literal["sop"] = "sop"
+    path: str = hidden("Stanford_Online_Products")
+    """Folder with Ebay_train.txt, Ebay_test.txt and the folders of images that they name."""
+    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (59551, 11318), "test": (60502, 11316)}
+    implementation: ClassVar[str] = "trainables.datasets.sop:Sop"
+
+
+class InShop(Benchmark):
+    """In-shop Clothes Retrieval (Liu et al., DeepFashion, CVPR 2016): test queries search a gallery of their own."""
+
+    name: Literal["inshop"] = "inshop"
+    path: str = hidden("In-shop")
+    """Folder with list_eval_partition.txt (in Eval/, Anno/, or itself) and img/ (in Img/, or itself)."""
+    images: Literal["img", "img_highres"] = "img"
+    """Which of the two folders of images: 256 pixels, or the large ones."""
+    published: ClassVar[dict[str, tuple[int, int]]] = {
+        "train": (25882, 3997),
+        "query": (14218, 3985),
+        "gallery": (12612, 3985),
+    }
+    implementation: ClassVar[str] = "trainables.datasets.inshop:InShop"
+
+
+DATASETS = registered(
+    *(Glyphs, ImageFolder, Cub200, Cars196, Sop, InShop), base=DatasetConfig, group="dml_study.datasets"
+)

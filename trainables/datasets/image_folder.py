@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trainables.datasets import config
 from trainables.datasets.files import Files, ListedFiles, directory_files, zip_files
@@ -15,10 +14,6 @@ from trainables.datasets.revision import files_revision
 from trainables.datasets.source import Index, IndexedTargets, Progress, Reader
 from trainables.datasets.target_columns import read_columns, read_label_file
 from trainables.errors import DataError
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 __all__ = ["ImageFolder", "locate"]
 
@@ -65,18 +60,13 @@ class ImageFolder:
         return replace(index, targets=IndexedTargets(values, group, self.config.target_period))
 
     def _reader(self, files: Files, index: Index) -> Reader:
-        from trainables.datasets.decoding import decode
+        from trainables.datasets.decoding import reader
 
         size, channels, resize = self.config.image_size, self.config.channels, self.config.resize
-
-        def read(number: int) -> "NDArray[np.uint8]":
-            name = index.paths[number]
-            return decode(name, lambda: files.read(name), size=size, channels=channels, resize=resize)
-
-        return read
+        return reader(index.paths, files.read, size=size, channels=channels, resize=resize)
 
 
-def locate(path: str, search: Sequence[Path]) -> Path:
+def locate(path: str, search: Sequence[Path], *, part: str = "image_folder") -> Path:
     """The absolute place of a dataset: as it is written where absolute, else the first folder of `search` that has it.
 
     Raises:
@@ -89,7 +79,7 @@ def locate(path: str, search: Sequence[Path]) -> Path:
             return place.resolve()
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder to search"
     raise DataError(
-        f"image_folder.path: '{path}' does not exist (looked at {looked}){_nearest(places)}; correct the path "
+        f"{part}.path: '{path}' does not exist (looked at {looked}){_nearest(places)}; correct the path "
         "or set DML_STUDY_DATA to the folder that holds it"
     )
 

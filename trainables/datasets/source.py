@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SPLITS", "Index", "IndexedTargets", "Progress", "Reader", "Source", "UnreadableImageError"]
+__all__ = ["SEARCHED", "SPLITS", "Framed", "Index", "IndexedTargets", "Progress", "Reader", "Source"]
+__all__ += ["UnreadableImageError"]
 
 SPLITS = ("train", "test")
 """Every dataset has both; validation classes are taken from the training classes by the protocol."""
+SEARCHED = ("query", "gallery")
+"""What a dataset has instead of "test" where queries search other images than themselves."""
 
 
 class Progress(Protocol):
@@ -44,7 +47,7 @@ class Index:
     Attributes:
         paths: one name per image, relative to the dataset.
         labels: index into `class_names` per image.
-        split: one of `SPLITS` per image.
+        split: one of `SPLITS` per image; or "train", "query" and "gallery".
         class_names: over both splits.
         targets: continuous labels, where the dataset has them.
     """
@@ -56,8 +59,19 @@ class Index:
     targets: IndexedTargets | None = None
 
 
-Reader = Callable[[int], "NDArray[np.uint8]"]
-"""Image number -> pixels uint8 [C, H, W]. Called from several threads; raises `UnreadableImageError`."""
+@dataclass(frozen=True)
+class Framed:
+    """Pixels of an image that was squashed to its array, and the height and width that it had before."""
+
+    pixels: "NDArray[np.uint8]"
+    shape: tuple[int, int]
+
+
+Reader = Callable[[int], "NDArray[np.uint8] | Framed"]
+"""Image number -> pixels uint8 [C, H, W], those of all images framed or of none.
+
+Called from several threads; raises `UnreadableImageError`.
+"""
 
 
 class Source(Protocol):

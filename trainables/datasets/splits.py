@@ -1,7 +1,7 @@
 """Which classes train, validate and test. Depends on the dataset alone, never on a run's seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -24,6 +24,8 @@ class Split:
         train, val, test: int64 image indices; `val` is empty without validation.
         train_labels, val_labels, test_labels: int64, 0..C-1 of the part.
         train_classes, val_classes, test_classes: int64 [C], the dataset's label of each of the part's labels.
+        query, gallery: int64 image indices, the two kinds of `test` where queries search other images than themselves;
+            both empty where every test image searches all others.
     """
 
     train: Indices
@@ -35,6 +37,8 @@ class Split:
     test: Indices
     test_labels: Indices
     test_classes: Indices
+    query: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    gallery: Indices = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
 
 def split_classes(
@@ -50,7 +54,7 @@ def split_classes(
 
     Args:
         labels: [N], the dataset's labels.
-        split: [N] of "train" or "test".
+        split: [N] of "train" or "test"; or "train", "query" and "gallery".
         folds: number of blocks, as equal as can be, into which the training classes are cut.
         fold: the block that validates; None trains on all training classes and validates on none.
         partition: "random": a permutation that depends on `dataset_revision` alone; "contiguous": label order.
@@ -63,7 +67,9 @@ def split_classes(
     return Split(
         *_part(labels, np.setdiff1d(training, held_out)),
         *_part(labels, held_out),
-        *_part(labels, np.unique(labels[split == "test"])),
+        *_part(labels, np.unique(labels[split != "train"])),
+        query=np.flatnonzero(split == "query").astype(np.int64),
+        gallery=np.flatnonzero(split == "gallery").astype(np.int64),
     )
 
 

@@ -60,7 +60,7 @@ class Untrained:
     def _features(self, network: nn.Module, positions: np.ndarray) -> Tensor:
         chunks = [positions[start : start + _CHUNK] for start in range(0, len(positions), _CHUNK)]
         with autocast(self.run):
-            return torch.cat([network(self.data.batch(chunk)) for chunk in chunks])
+            return torch.cat([network(self.data.evaluation_batch(chunk)) for chunk in chunks])
 
     def state_dict(self) -> dict[str, Any]:
         return {"finished": self.finished}

@@ -77,12 +77,15 @@ class BackboneContract:
 
     def test_poolings_are_those_of_one_feature_map(self, config: BackboneConfig) -> None:
         batch = self.images()
-        features = {pooling: self.built(config, pooling=pooling).eval()(batch) for pooling in ("avg", "max", "avg+max")}
+        poolings = ("avg", "max", "avg+max", "gem")
+        features = {pooling: self.built(config, pooling=pooling).eval()(batch) for pooling in poolings}
         torch.testing.assert_close(features["avg+max"], features["avg"] + features["max"])
         network = self.built(config).eval()
-        feature_map = network.body((batch - network.mean) / network.std)
+        feature_map = network.body(network.normalized(batch))
         torch.testing.assert_close(features["avg"], feature_map.mean((2, 3)))
         torch.testing.assert_close(features["max"], feature_map.flatten(2).max(2).values)
+        cubes = feature_map.double().clamp(min=1e-6) ** 3
+        torch.testing.assert_close(features["gem"].double(), cubes.mean((2, 3)) ** (1 / 3), rtol=1e-4, atol=1e-6)
 
     def test_nothing_random_and_no_classifier_in_the_feature_path(self, config: BackboneConfig) -> None:
         backbone = self.built(config).train()

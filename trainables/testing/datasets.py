@@ -22,14 +22,14 @@ from trainables.parts import load_implementation
 
 HEAVY = ("torch", "ray", "pandas", "pyarrow", "numpy", "PIL", "fontTools", "matplotlib")
 """What planning must not load."""
-_PLANNER = f"""
+_PLANNER = """
 import sys
 from pathlib import Path
 from trainables.datasets.catalog import resolve
 from trainables.datasets.config import DATASETS
 config = DATASETS[sys.argv[1]].model_validate_json(sys.argv[2])
 print(resolve(config, search=(), cache=Path(sys.argv[3])).revision)
-print([name for name in {HEAVY!r} if name in sys.modules])
+print([name for name in sys.argv[4:] if name in sys.modules])
 """
 
 
@@ -40,6 +40,11 @@ class DatasetContract:
     def config(self) -> DatasetConfig:
         """The dataset under test; to be overridden."""
         raise NotImplementedError("override the fixture `config` with the configuration of a dataset")
+
+    @pytest.fixture
+    def heavy(self) -> tuple[str, ...]:
+        """What planning must not load; to be overridden where official lists cannot be read without some of it."""
+        return HEAVY
 
     @pytest.fixture
     def cache(self, tmp_path: Path) -> Path:
@@ -61,8 +66,10 @@ class DatasetContract:
         assert first.model_copy(update={"revision": ""}).model_dump() == config.model_dump()
         assert resolve(config.model_copy(update={"label": "other"}), search=(), cache=cache).revision == first.revision
 
-    def test_planning_loads_no_heavy_library_and_decodes_nothing(self, config: DatasetConfig, cache: Path) -> None:
-        arguments = [config.name, config.model_dump_json(), str(cache)]
+    def test_planning_loads_no_heavy_library_and_decodes_nothing(
+        self, config: DatasetConfig, cache: Path, heavy: tuple[str, ...]
+    ) -> None:
+        arguments = [config.name, config.model_dump_json(), str(cache), *heavy]
         done = subprocess.run([sys.executable, "-c", _PLANNER, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         revision, loaded = done.stdout.splitlines()
@@ -88,9 +95,9 @@ class DatasetContract:
 
     def test_classes_are_either_for_training_or_for_the_test(self, config: DatasetConfig, cache: Path) -> None:
         images = load_images(resolve(config, search=(), cache=cache), cache=cache)
-        assert set(images.split) == {"train", "test"}
+        assert set(images.split) in ({"train", "test"}, {"train", "query", "gallery"})
         for label in range(len(images.class_names)):
-            assert len(set(images.split[images.labels == label])) == 1, "a class is in both splits"
+            assert len(set(images.split[images.labels == label] == "train")) == 1, "a class is in both splits"
 
     def test_continuous_labels_are_there_where_they_are_announced(self, config: DatasetConfig, cache: Path) -> None:
         targets = load_images(resolve(config, search=(), cache=cache), cache=cache).targets

@@ -96,7 +96,11 @@ class TrainingSet(Config):
 
 
 class Augmentation(Config):
-    """Random crop and flip of training images, batched on the run's device. Off for cached features."""
+    """How a network sees images: random crops and flips in training, their middle in evaluation.
+
+    Batched on the run's device. Cached features are made from what evaluation sees, in training too. Without random
+    crops (`crop_scale` is [1, 1]) training sees the middle as well.
+    """
 
     crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (1.0, 1.0)
     """Area of the crop as a share of the image, drawn uniformly; (1, 1) does not crop."""
@@ -104,6 +108,10 @@ class Augmentation(Config):
     """Aspect ratio of the crop, drawn log-uniformly."""
     flip: bool = False
     """Mirror every second image, on average."""
+    crop_size: int | None = added(None, legacy=None, ge=1)
+    """Side in pixels of what the network sees, in training and evaluation; that of the decoded images where empty."""
+    test_crop: float = added(1.0, legacy=1.0, gt=0, le=1)
+    """Side of the centre square that evaluation sees, as a share of the short side: 0.875 is 224 of 256."""
 
     @field_validator("crop_scale", "crop_ratio")
     @classmethod
@@ -116,6 +124,15 @@ class Augmentation(Config):
     def crops(self) -> bool:
         """Whether images are cropped at all."""
         return self.crop_scale != (1.0, 1.0)
+
+    @property
+    def views_whole_images(self) -> bool:
+        """Whether evaluation sees decoded images as they are."""
+        return self.crop_size is None and self.test_crop == 1.0
+
+    def evaluated(self) -> Self:
+        """What of it matters where features are cached: how evaluation sees images."""
+        return at_defaults(self, "crop_scale", "crop_ratio", "flip")
 
     def simplified(self) -> Self:
         """The same augmentation; without a crop its aspect ratio does not matter."""

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from trainables.config import RunConfig
+from trainables.datasets.crops import evaluation_view
 from trainables.datasets.images import ImageSet
 from trainables.datasets.robustness import with_training_set
 from trainables.datasets.splits import Split, split_classes
 from trainables.datasets.targets import Targets
+from trainables.training.config import Augmentation
 
 _RESIDENT_SHARE = 0.25
 """Share of a GPU's free memory that the images of a dataset may take to live there."""
@@ -26,12 +28,14 @@ class RunData:
     Attributes:
         inputs: uint8 [N, C, H, W] images, or float32 [N, F] features of a frozen backbone.
         split: training, validation and test positions in `inputs` and their labels.
+        augmentation: how the network sees images.
     """
 
     inputs: Tensor
     split: Split
     images: ImageSet
     device: torch.device
+    augmentation: Augmentation
 
     @property
     def cached_features(self) -> bool:
@@ -44,8 +48,20 @@ class RunData:
         targets = self.images.targets
         return None if targets is None else targets.at(self.split.train)
 
+    def shapes(self, positions: np.ndarray) -> Tensor | None:
+        """`ImageSet.shapes` of the images at `positions`."""
+        shapes = self.images.shapes
+        return None if shapes is None else torch.from_numpy(shapes[positions])
+
+    def evaluation_batch(self, positions: np.ndarray) -> Tensor:
+        """`batch` as evaluation sees it: images cropped at their middle, where the run says so."""
+        inputs = self.batch(positions)
+        if self.cached_features:
+            return inputs
+        return evaluation_view(inputs, self.augmentation, self.shapes(positions))
+
     def batch(self, positions: np.ndarray) -> Tensor:
-        """float32 inputs at `positions` on the run's device; images are scaled to 0..1."""
+        """float32 inputs at `positions` on the run's device; decoded images, scaled to 0..1, or features."""
         index = torch.from_numpy(np.ascontiguousarray(positions)).to(self.inputs.device)
         chosen = self.inputs.index_select(0, index).to(self.device, non_blocking=True)
         return chosen if self.cached_features else chosen.float().div_(255)
@@ -71,7 +87,8 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
     )
     split = with_training_set(split, run.training_set, seed=run.seed)
     device = torch.device(run.device)
-    return RunData(_inputs(run, images, cache=cache, device=device), split, images, device)
+    inputs = _inputs(run, images, cache=cache, device=device)
+    return RunData(inputs, split, images, device, run.augmentation)
 
 
 def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from trainables.backbones.build import build_backbone
 from trainables.config import RunConfig
+from trainables.datasets.crops import evaluation_view
 from trainables.evaluation.deformations import deform
 from trainables.model import autocast
 from trainables.training.config import Deformation
@@ -29,8 +30,8 @@ def deformed_metrics(
     embeddings (of cached features: up to the rounding of another batch size).
 
     Args:
-        model: in evaluation mode, from what `data.batch` gives to embeddings; where that is cached features, the frozen
-            backbone is put before it, and works on the deformed images.
+        model: in evaluation mode, from what `data.evaluation_batch` gives to embeddings; where that is cached features,
+            the frozen backbone is put before it, and works on the deformed images.
         clean: metrics of the same network on the images as they are.
         layout: in memory, of the images that `model` got; cached features are made from channels_last whatever it is.
 
@@ -75,6 +76,7 @@ def deformed_embeddings(
     for start in range(0, len(data.split.test), _CHUNK):
         positions = data.split.test[start : start + _CHUNK]
         images = torch.from_numpy(data.images.images[positions]).to(data.device).float().div_(255)
+        images = evaluation_view(images, data.augmentation, data.shapes(positions))
         deformed = deform(images, deformation, positions.tolist()).contiguous(memory_format=memory_format)
         with autocast(run):
             chunks.append(network(deformed))

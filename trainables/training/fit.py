@@ -197,12 +197,14 @@ class Fit:
 
     def training_inputs(self, batch: np.ndarray, step: Step) -> Tensor:
         """Augmented images, or cached features, of the training positions `batch`."""
-        inputs = self.data.batch(self.data.split.train[batch])
+        positions = self.data.split.train[batch]
+        inputs = self.data.batch(positions)
         if self.data.cached_features:
             return inputs
         from trainables.datasets.augmentation import augment
 
-        return self._formatted(augment(inputs, self.run.augmentation, step.generator("augmentation")))
+        source, shapes = step.generator("augmentation"), self.data.shapes(positions)
+        return self._formatted(augment(inputs, self.run.augmentation, source, shapes=shapes))
 
     def _formatted(self, images: Tensor) -> Tensor:
         if self.run.training.memory_format == "channels_last":
@@ -232,7 +234,7 @@ class Fit:
 
     def _embedded_chunks(self, positions: np.ndarray) -> Iterator[Tensor]:
         for start in range(0, len(positions), _EMBED_CHUNK):
-            inputs = self.data.batch(positions[start : start + _EMBED_CHUNK])
+            inputs = self.data.evaluation_batch(positions[start : start + _EMBED_CHUNK])
             with autocast(self.run):
                 yield self.model(inputs if self.data.cached_features else self._formatted(inputs))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainables.config import RunConfig
 from trainables.evaluation import Retrieval, label_report, retrieval_report
+from trainables.evaluation.retrieval import Distance
 from trainables.training.data import RunData
 
 CORE_METRICS = ("recall_at_1", "r_precision", "map_at_r")
@@ -29,8 +30,10 @@ class Measured:
 
 
 def measure(run: RunConfig, data: RunData, embeddings: Tensor, part: Literal["val", "test"]) -> Measured:
-    """Metrics of a part's embeddings [N, D] with query = gallery, by the run's distance and k values.
+    """Metrics of a part's embeddings [N, D], by the run's distance and k values.
 
+    Every image searches all others of its part; in the test part of a dataset with queries and a gallery of their own,
+    the queries search the gallery.
     Those of continuous labels where the dataset has them, and those of classes where the part has several.
 
     Raises:
@@ -42,11 +45,28 @@ def measure(run: RunConfig, data: RunData, embeddings: Tensor, part: Literal["va
     reports = []
     if targets is None or _has_rivals(labels):
         ks = sorted({1, *run.protocol.ks})
-        reports.append(retrieval_report(embeddings, classes, ks=ks, distance=distance))
+        searched = split.gallery if part == "test" else split.gallery[:0]
+        reports.append(_retrieval(embeddings, classes, positions, searched, ks=ks, distance=distance))
     if targets is not None:
         ks = sorted({10, *run.protocol.label_ks})
         reports.append(label_report(embeddings, classes, targets.at(positions), ks=ks, distance=distance))
     return _together(reports)
+
+
+def _retrieval(
+    embeddings: Tensor, labels: Tensor, positions: np.ndarray, gallery: np.ndarray, *, ks: list[int], distance: Distance
+) -> Retrieval:
+    """Images at `positions` search one another, or those outside `gallery` search those inside it."""
+    if not len(gallery):
+        return retrieval_report(embeddings, labels, ks=ks, distance=distance)
+    inside = torch.from_numpy(np.isin(positions, gallery)).to(embeddings.device)
+    return retrieval_report(
+        *(embeddings[~inside], labels[~inside]),
+        gallery=embeddings[inside],
+        gallery_labels=labels[inside],
+        ks=ks,
+        distance=distance,
+    )
 
 
 def _has_rivals(labels: np.ndarray) -> bool:

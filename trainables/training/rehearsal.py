@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.config import REGISTRIES, RunConfig
+from trainables.datasets.splits import Split
 from trainables.errors import TrainingError
 from trainables.ledger.names import weights_key
 from trainables.parts import load_implementation
@@ -111,7 +112,7 @@ def _handful(data: RunData, run: RunConfig) -> RunData:
     classes = min(-(-wanted // per_class), len(split.train_classes))
     train = _first(split.train_labels, classes=classes, images=max(per_class, -(-wanted // classes)))
     val = _first(split.val_labels, classes=_EVALUATION_CLASSES, images=4)
-    test = _first(split.test_labels, classes=_EVALUATION_CLASSES, images=4)
+    test = _test_rows(split)
     small = replace(
         split,
         train=split.train[train],
@@ -122,6 +123,15 @@ def _handful(data: RunData, run: RunConfig) -> RunData:
         test_labels=split.test_labels[test],
     )
     return replace(data, split=small)
+
+
+def _test_rows(split: Split) -> np.ndarray:
+    """Some rows of the test part: of a few classes a few images, of queries and of the gallery where they differ."""
+    if not len(split.gallery):
+        return _first(split.test_labels, classes=_EVALUATION_CLASSES, images=4)
+    kinds = (np.flatnonzero(np.isin(split.test, kind)) for kind in (split.query, split.gallery))
+    few = [rows[_first(split.test_labels[rows], classes=_EVALUATION_CLASSES, images=2)] for rows in kinds]
+    return np.sort(np.concatenate(few))
 
 
 def _first(labels: np.ndarray, *, classes: int, images: int) -> np.ndarray:

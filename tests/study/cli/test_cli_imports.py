@@ -57,6 +57,7 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["plan", "tiny.yaml", "--explain", "2"],
         ["status", "tiny"],
         ["logs", "{run}"],
+        ["datasets", "list"],
         ["init", "new.yaml"],
         ["schema", "schema.json"],
     ],

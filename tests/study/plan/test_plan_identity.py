@@ -84,6 +84,7 @@ def test_the_untrained_row_depends_on_the_sections_that_it_takes_over(make_plan:
         "embedding_dim": 3,
         "augmentation": {"flip": True},
         "training_set": {"label_noise": 0.2, "class_fraction": 0.5},
+        "head": {"bias": False, "init": "orthogonal"},
     }
     assert set(RunConfig.model_fields) == {*SECTIONS, *others, "strategy", "seed", "fold", "stage", "device"}
     for section, value in others.items():

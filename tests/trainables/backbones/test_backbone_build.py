@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from trainables.backbones.build import build_backbone
-from trainables.backbones.config import Conv4, MobileNetV2, ResNet18, ResNet50
+from trainables.backbones.config import (
+    Conv4,
+    GoogLeNet,
+    MobileNetV2,
+    ResNet18,
+    SqueezeNet,
+    TorchvisionConfig,
+)
 from trainables.errors import ConfigError
 
 
@@ -32,8 +39,16 @@ def test_conv4_convolutions_have_no_bias() -> None:
     ]
 
 
-@pytest.mark.parametrize(("config", "width"), [(ResNet18(), 512), (ResNet50(), 2048), (MobileNetV2(), 1280)])
-def test_torchvision_widths(config: ResNet18 | ResNet50 | MobileNetV2, width: int) -> None:
+WIDTHS = [
+    (ResNet18(), 512),
+    (GoogLeNet(), 1024),
+    (MobileNetV2(), 1280),
+    (SqueezeNet(), 512),
+]
+
+
+@pytest.mark.parametrize(("config", "width"), WIDTHS, ids=[config.name for config, _ in WIDTHS])
+def test_torchvision_widths(config: TorchvisionConfig, width: int) -> None:
     assert build_backbone(config, channels=3, seed=0).feature_dim == width
 
 
@@ -54,6 +69,24 @@ def test_torchvision_features_are_those_before_its_classifier(name: str) -> None
     torch.testing.assert_close(backbone(images), original(normalized))
 
 
+def test_googlenet_sees_images_as_its_weights_do() -> None:
+    """torchvision's pretrained model rescales images that are normalised for ImageNet; so must ours at the end."""
+    import torchvision
+
+    backbone = build_backbone(GoogLeNet(), channels=3, seed=3).eval()
+    original = torchvision.models.googlenet(
+        weights=None, aux_logits=False, init_weights=False, transform_input=True
+    ).eval()
+    missing, unexpected = original.load_state_dict(backbone.body.state_dict(), strict=False)
+    assert not unexpected
+    assert set(missing) == {"fc.weight", "fc.bias"}
+    original.fc = torch.nn.Identity()
+    images = torch.rand(2, 3, 64, 64)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    normalized = (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    torch.testing.assert_close(backbone(images), original(normalized), rtol=1e-4, atol=1e-5)
+
+
 def test_torchvision_sees_gray_images_as_color_images() -> None:
     gray = torch.rand(2, 1, 32, 32)
     one = build_backbone(ResNet18(), channels=1, seed=0).eval()
@@ -72,7 +105,7 @@ def test_other_channel_counts_are_refused() -> None:
         build_backbone(ResNet18(), channels=4, seed=0)
 
 
-@pytest.mark.parametrize("pooling", ["avg", "max", "avg+max"])
+@pytest.mark.parametrize("pooling", ["avg", "max", "avg+max", "gem"])
 def test_pooling_has_deterministic_gradients_only(pooling: str) -> None:
     """Adaptive pooling, the usual way, has none on a GPU: deterministic training would stop with an error."""
     backbone = build_backbone(ResNet18(pooling=pooling), channels=3, seed=0).train()  # type: ignore[arg-type]

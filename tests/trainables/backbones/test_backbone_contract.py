@@ -13,13 +13,32 @@ from trainables.backbones import BACKBONES, BackboneConfig
 from trainables.backbones.base import Network
 from trainables.testing.backbones import BackboneContract
 
+REQUIRED = {"timm": {"architecture": "test_resnet"}}
+SISTERS = {"resnet34": 512, "resnet50": 2048, "resnet101": 2048}
+"""Large networks that differ from resnet18 in their depth, and their widths: a few checks do."""
+
+
+def registered_config(name: str) -> BackboneConfig:
+    config = BACKBONES[name].model_validate({"name": name, **REQUIRED.get(name, {})})
+    assert isinstance(config, BackboneConfig)
+    return config
+
 
 class TestRegisteredBackbones(BackboneContract):
-    @pytest.fixture(params=sorted(BACKBONES))
+    @pytest.fixture(params=sorted(set(BACKBONES) - set(SISTERS)))
     def config(self, request: pytest.FixtureRequest) -> BackboneConfig:
-        config = BACKBONES[request.param](name=request.param)
-        assert isinstance(config, BackboneConfig)
-        return config
+        return registered_config(request.param)
+
+
+@pytest.mark.parametrize(("name", "width"), SISTERS.items())
+def test_larger_sisters(name: str, width: int) -> None:
+    config = registered_config(name)
+    CONTRACT.test_configuration(config)
+    CONTRACT.test_gradients_reach_every_parameter(config)
+    backbone = CONTRACT.built(config, batch_norm="frozen").train()
+    assert not any(layer.training for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d))
+    assert backbone(CONTRACT.images()).shape == (3, width)
+    assert backbone.feature_dim == width
 
 
 class Faulty(BackboneConfig):

@@ -3,16 +3,19 @@
 import hashlib
 import json
 import os
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from trainables.backbones import weights
 from trainables.backbones.build import build_backbone
-from trainables.backbones.config import Conv4, MobileNetV2, ResNet18
+from trainables.backbones.config import Conv4, GoogLeNet, MobileNetV2, ResNet18, SqueezeNet
 from trainables.backbones.loading import load_weights
 from trainables.backbones.weights import resolve
 from trainables.errors import DataError
@@ -181,6 +184,40 @@ class TestLoad:
     def test_a_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="does not exist"):
             load_weights(body(), tmp_path / "net.pth")
+
+
+def test_googlenet_s_file_loads_without_its_auxiliary_classifiers(tmp_path: Path) -> None:
+    content = dict(build_backbone(GoogLeNet(), channels=3, seed=1).body.state_dict())
+    torch.save({**content, "aux1.conv.conv.weight": torch.zeros(1), "fc.bias": torch.zeros(1)}, tmp_path / "net.pth")
+    loaded = build_backbone(GoogLeNet(weights=str(tmp_path / "net.pth")), channels=3, seed=0)
+    assert same(loaded.body, content)
+
+
+def test_real_squeezenet_features_are_torchvision_s(shared_data: Path, tmp_path: Path) -> None:
+    """On real images: those that torchvision's own model with its classifier gives to that classifier."""
+    import torchvision
+
+    file = shared_data / "squeezenet1_0_imagenet_fp16.pth"
+    original = torchvision.models.squeezenet1_0(weights=None)
+    original.load_state_dict({key: value.float() for key, value in torch.load(file).items()})
+    given: list[Tensor] = []
+    original.classifier.register_forward_pre_hook(lambda module, arguments: given.append(arguments[0]))
+    pictures = _pictures(shared_data / "cub200_2010_112px.zip", count=4)
+    preprocess = torchvision.transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    config = resolve(SqueezeNet(weights=file.name, pooling="avg+max"), search=[shared_data], cache=tmp_path)
+    with torch.no_grad():
+        scores = original.eval()(preprocess(pictures))
+        features = build_backbone(config, channels=3, seed=0).eval()(pictures)
+    torch.testing.assert_close(features, given[0].mean((2, 3)) + given[0].amax((2, 3)))
+    assert scores.softmax(1).max() > 0.1, "the file holds trained weights"
+
+
+def _pictures(archive: Path, *, count: int) -> Tensor:
+    """The first images of an archive, [count, 3, 112, 112] in 0..1."""
+    with zipfile.ZipFile(archive) as files:
+        names = [name for name in files.namelist() if name.endswith(".jpg")][:count]
+        pixels = [np.asarray(Image.open(files.open(name)).convert("RGB")) for name in names]
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
 
 
 def test_real_imagenet_weights_load(shared_data: Path, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Random crops and flips: torchvision's distribution, torchvision's pixels, one generator."""
 
 import math
-from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -11,12 +11,16 @@ from trainables.datasets.augmentation import augment, crop_and_resize, crop_boxe
 from trainables.randomness import generator, isolated_rng
 from trainables.training.config import Augmentation
 
-DRAWS = 4000
+DRAWS = 20_000
 STANDARD = Augmentation(crop_scale=(0.2, 1.0))
 
 
 def images(count: int = 6, channels: int = 3, height: int = 20, width: int = 20) -> Tensor:
     return torch.rand(count, channels, height, width, generator=generator(0, "images"))
+
+
+def frames(height: int, width: int, *, count: int) -> Tensor:
+    return torch.tensor([[height, width]]).expand(count, 2)
 
 
 def test_nothing_configured_gives_the_same_images() -> None:
@@ -93,20 +97,20 @@ def test_pixels_are_those_of_torchvision(height: int, width: int) -> None:
     from torchvision.transforms.v2 import functional as reference
 
     batch = images(height=height, width=width)
-    boxes = crop_boxes(len(batch), height, width, config=STANDARD, generator=generator(7))
+    boxes = crop_boxes(frames(height, width, count=len(batch)), config=STANDARD, generator=generator(7))
     result = crop_and_resize(batch, boxes)
     for image, box, cropped in zip(batch, boxes.tolist(), result, strict=True):
         expected = reference.resized_crop(image, *box, size=[height, width], antialias=True)
         torch.testing.assert_close(cropped, expected, atol=1e-5, rtol=0)
 
 
-def _reference_boxes(height: int, width: int, config: Augmentation) -> Tensor:
+@cache
+def _reference_boxes(height: int, width: int, scale: tuple[float, float], ratio: tuple[float, float]) -> Tensor:
     from torchvision.transforms import RandomResizedCrop
 
     image = torch.zeros(1, height, width)
-    scale, ratio = list(config.crop_scale), list(config.crop_ratio)
     with isolated_rng(1, "reference"):
-        return torch.tensor([RandomResizedCrop.get_params(image, scale, ratio) for _ in range(DRAWS)])
+        return torch.tensor([RandomResizedCrop.get_params(image, list(scale), list(ratio)) for _ in range(DRAWS)])
 
 
 def _area(boxes: Tensor) -> Tensor:
@@ -125,33 +129,49 @@ def _column(boxes: Tensor) -> Tensor:
     return boxes[:, 1] + boxes[:, 3] / 2
 
 
-@pytest.mark.parametrize("statistic", [_area, _aspect, _row, _column])
+STATISTICS = (_area, _aspect, _row, _column)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "config"),
     [
         (64, 64, Augmentation(crop_scale=(0.08, 1.0))),
+        (375, 500, Augmentation(crop_scale=(0.08, 1.0))),
         (64, 64, Augmentation(crop_scale=(0.5, 0.6), crop_ratio=(1.0, 2.0))),
         (64, 32, Augmentation(crop_scale=(0.6, 1.0))),  # most tries do not fit, some images take the fallback
         (16, 64, Augmentation(crop_scale=(0.9, 1.0))),  # nothing fits
     ],
 )
-def test_boxes_are_distributed_as_those_of_torchvision(
-    height: int, width: int, config: Augmentation, statistic: Callable[[Tensor], Tensor]
-) -> None:
+def test_boxes_are_distributed_as_those_of_torchvision(height: int, width: int, config: Augmentation) -> None:
     from scipy.stats import ks_2samp
 
-    boxes = crop_boxes(DRAWS, height, width, config=config, generator=generator(1, "boxes"))
-    reference = _reference_boxes(height, width, config)
-    distance = ks_2samp(statistic(boxes).numpy(), statistic(reference).numpy()).statistic
-    # Two samples of n from one distribution differ by more than 2 * sqrt(2 / n) in one of 1500 cases.
-    assert distance < 2 * math.sqrt(2 / DRAWS)
+    boxes = crop_boxes(frames(height, width, count=DRAWS), config=config, generator=generator(1, "boxes"))
+    reference = _reference_boxes(height, width, config.crop_scale, config.crop_ratio)
+    for statistic in STATISTICS:
+        distance = ks_2samp(statistic(boxes).numpy(), statistic(reference).numpy()).statistic
+        # Two samples of n from one distribution differ by more than 2 * sqrt(2 / n) in one of 1500 cases.
+        assert distance < 2 * math.sqrt(2 / DRAWS), statistic.__name__
+
+
+def test_frames_of_one_batch_have_distributions_of_their_own() -> None:
+    """Images of three shapes drawn for together: each share is what torchvision draws for that shape alone."""
+    from scipy.stats import ks_2samp
+
+    config, shapes = Augmentation(crop_scale=(0.08, 1.0)), [(64, 64), (375, 500), (16, 64)]
+    mixed = torch.tensor(shapes).repeat(DRAWS // 4, 1)
+    boxes = crop_boxes(mixed, config=config, generator=generator(2, "boxes")).view(-1, 3, 4)
+    for index, shape in enumerate(shapes):
+        reference = _reference_boxes(*shape, config.crop_scale, config.crop_ratio)
+        for statistic in STATISTICS:
+            distance = ks_2samp(statistic(boxes[:, index]).numpy(), statistic(reference).numpy()).statistic
+            assert distance < 2 * math.sqrt(4 / DRAWS + 1 / DRAWS), (shape, statistic.__name__)
 
 
 def test_boxes_lie_inside_the_image() -> None:
     for height, width in [(8, 8), (9, 31), (64, 16)]:
         config = Augmentation(crop_scale=(0.08, 1.0), crop_ratio=(0.5, 2.0))
         top, left, box_height, box_width = crop_boxes(
-            DRAWS, height, width, config=config, generator=generator(2)
+            frames(height, width, count=DRAWS), config=config, generator=generator(2)
         ).unbind(1)
         assert top.min() == 0
         assert left.min() == 0
@@ -166,11 +186,11 @@ def test_boxes_lie_inside_the_image() -> None:
 def test_where_no_draw_fits_the_largest_centred_box_is_taken(height: int, width: int, box: list[int]) -> None:
     """An area above the image's never fits."""
     config = Augmentation.model_construct(crop_scale=(2.0, 3.0), crop_ratio=(3 / 4, 4 / 3))
-    assert crop_boxes(2, height, width, config=config, generator=generator(0)).tolist() == [box, box]
+    assert crop_boxes(frames(height, width, count=2), config=config, generator=generator(0)).tolist() == [box, box]
 
 
 def test_one_image_is_not_cropped_like_the_next() -> None:
-    boxes = crop_boxes(50, 64, 64, config=STANDARD, generator=generator(0))
+    boxes = crop_boxes(frames(64, 64, count=50), config=STANDARD, generator=generator(0))
     assert len({tuple(box) for box in boxes.tolist()}) > 40
 
 

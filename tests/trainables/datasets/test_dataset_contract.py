@@ -15,18 +15,26 @@ from trainables.datasets.catalog import data_folders
 from trainables.datasets.config import DATASETS, DatasetConfig, Glyphs, ImageFolder
 from trainables.datasets.source import Index, Reader
 from trainables.errors import DataError
-from trainables.testing.datasets import DatasetContract
+from trainables.testing.benchmark_trees import TREES
+from trainables.testing.datasets import HEAVY, DatasetContract
 
 
 class TestRegisteredDatasets(DatasetContract):
     @pytest.fixture(params=sorted(DATASETS))
-    def config(self, request: pytest.FixtureRequest, make_tree: Callable[..., Path]) -> DatasetConfig:
+    def config(self, request: pytest.FixtureRequest, make_tree: Callable[..., Path], tmp_path: Path) -> DatasetConfig:
+        if request.param in TREES:
+            small = {"path": str(TREES[request.param](tmp_path / "official")), "counts": "any", "image_size": 12}
+            return DATASETS[request.param].model_validate(small)  # type: ignore[return-value]
         examples: dict[str, DatasetConfig] = {
             "glyphs": Glyphs(classes=6, images_per_class=3),
             "image_folder": ImageFolder(path=str(make_tree()), image_size=12, label="pictures"),
         }
         assert request.param in examples, "every dataset of the package has an example here"
         return examples[request.param]
+
+    @pytest.fixture
+    def heavy(self, config: DatasetConfig) -> tuple[str, ...]:
+        return tuple(name for name in HEAVY if config.name != "cars196" or name != "numpy")  # MATLAB files
 
 
 class TestImageFolderWithContinuousLabels(DatasetContract):

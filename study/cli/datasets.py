@@ -1,0 +1,131 @@
+"""`datasets`: what there is, whether a copy of it is whole, and what its images look like."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from study.cli import options
+
+if TYPE_CHECKING:
+    from study.bars import DataBars
+    from trainables.datasets.config import DatasetConfig
+
+app = typer.Typer(help="Datasets: what there is, whether a copy is whole, what it looks like.", no_args_is_help=True)
+
+_SHOWN = 20
+
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="Its name, the name that --spec gives it, or a folder, zip or CSV file of images."
+    ),
+]
+Spec = Annotated[str | None, typer.Option("--spec", metavar="SPEC", help="A study whose `datasets` are meant.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A field of the dataset, such as path=...; may be repeated."),
+]
+
+
+@app.command("list")
+def list_(spec: Spec = None) -> None:
+    """List the datasets of the package (and of a spec) with what they need, and whether it is there."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from study.cli.common import console_out
+    from study.cli.dataset_choice import spec_datasets
+    from study.studies import find_spec
+    from trainables.datasets.catalog import data_folders
+    from trainables.datasets.config import DATASETS
+
+    file = None if spec is None else find_spec(spec)
+    named = {} if file is None else spec_datasets(file)
+    folders = data_folders(None if file is None else file.absolute().parent)
+    table = Table("name", "what", "needs", "found", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for name, cls in DATASETS.items():
+        field = cls.model_fields.get("path")
+        path = "" if field is None or field.is_required() else str(field.default)
+        needs = "nothing" if field is None else f"{path or 'path'}: {field.description}"
+        table.add_row(name, _summary(cls.__doc__), Text(needs), "yes" if field is None else _found(path, folders))
+    for name, fields in named.items():
+        path = str(fields.get("path", ""))
+        table.add_row(name, f"{fields['name']}, in {spec}", Text(path or "nothing"), _found(path, folders))
+    console_out().print(table)
+    typer.echo(f"looked in {', '.join(map(str, folders))}; $DML_STUDY_DATA names the folder of your images")
+
+
+def _summary(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())
+
+
+def _found(path: str, folders: list[Path]) -> str:
+    return "" if not path else next((str(folder / path) for folder in folders if (folder / path).exists()), "no")
+
+
+@app.command()
+def verify(dataset: Dataset, spec: Spec = None, set_: Set = None, cache: options.Cache = None) -> None:
+    """Read every image of a dataset; report the counts of each split and what is missing or unreadable."""
+    from rich.table import Table
+
+    from study.bars import DataBars
+    from study.cli.common import console_out
+    from trainables.datasets.inspection import inspect_dataset
+
+    with DataBars() as bars:
+        config = _resolved(dataset, spec, set_, cache, bars)
+        found = inspect_dataset(config, progress=bars)
+    table = Table("split", "images", "classes", "images per class", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for split, counts in found.splits.items():
+        spread = f"{counts.smallest} to {counts.largest}" if counts.smallest < counts.largest else str(counts.largest)
+        table.add_row(split, str(counts.images), str(counts.classes), spread)
+    console_out().print(table)
+    typer.echo(f"revision {config.revision}")
+    for message in found.unreadable[:_SHOWN]:
+        typer.secho(f"unreadable: {message}", fg="red", err=True)
+    if count := len(found.unreadable):
+        typer.secho(f"{count} images cannot be read; replace or remove them", fg="red", err=True)
+        raise typer.Exit(1)
+    typer.echo("every image can be read")
+
+
+@app.command()
+def show(
+    dataset: Dataset,
+    spec: Spec = None,
+    set_: Set = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.png", help="`<dataset>.png` by default.")
+    ] = None,
+    classes: Annotated[int, typer.Option(min=1, max=100, help="Classes of each split, a row each.")] = 5,
+    images: Annotated[int, typer.Option(min=1, max=100, help="Images of each class.")] = 8,
+    cache: options.Cache = None,
+) -> None:
+    """Draw a sheet of sample images, as they are after decoding, to a PNG file."""
+    from study.bars import DataBars
+    from study.cli.dataset_sheet import write_sheet
+    from trainables.datasets.inspection import sample_rows
+    from trainables.datasets.source import UnreadableImageError
+    from trainables.errors import DataError
+
+    with DataBars() as bars:
+        config = _resolved(dataset, spec, set_, cache, bars)
+    try:
+        rows = sample_rows(config, classes=classes, images=images)
+    except UnreadableImageError as error:
+        raise DataError(f"{error}; `dml-study datasets verify` finds all that cannot be read") from error
+    path = output or Path(f"{Path(dataset).stem}.png")
+    write_sheet(path, rows, title=f"{config.title}, revision {config.revision}")
+    typer.echo(f"wrote {path}")
+
+
+def _resolved(
+    name: str, spec: str | None, settings: list[str] | None, cache: Path | None, progress: "DataBars"
+) -> "DatasetConfig":
+    from study.cli.common import cache_folder
+    from study.cli.dataset_choice import chosen_dataset
+    from trainables.datasets.catalog import resolve
+
+    config, search = chosen_dataset(name, spec=spec, settings=settings or ())
+    return resolve(config, search=search, cache=cache_folder(cache), progress=progress)
