@@ -69,13 +69,10 @@ class _Study:
 
     def blocked(self) -> set[str]:
         """Runs that learn from one that failed, or from one that is blocked itself."""
+        from study.plan import blocked
         from study.wording import run_parents
 
-        parents = run_parents(self.plan["cells"])
-        stopped = {run_id for run_id, state in self.states.items() if state == "failed"}
-        while more := {run_id for run_id, parent in parents.items() if parent in stopped} - stopped:
-            stopped |= more
-        return {run_id for run_id in stopped if run_id not in self.states}
+        return blocked(run_parents(self.plan["cells"]), self.states)
 
     def failed(self) -> dict[str, str]:
         from study.wording import failure_reason

@@ -60,18 +60,22 @@ def due_runs(
 
 def blocked_runs(plan: Plan, commits: Mapping[str, Commit]) -> set[str]:
     """Runs that cannot start, because the run that they learn from failed, or is blocked itself."""
-    blocked: set[str] = set()
-    children = [run for run in plan.runs.values() if run.parent]
-    while True:
-        failed = {
-            run.run_id
-            for run in children
-            if run.parent in blocked or _status(commits, run.parent) == "failed"
-            if _status(commits, run.run_id) != "complete"
-        }
-        if failed <= blocked:
-            return blocked
-        blocked |= failed
+    parents = {run.run_id: run.parent for run in plan.runs.values() if run.parent}
+    return blocked(parents, {run_id: commit.status for run_id, commit in commits.items()})
+
+
+def blocked(parents: Mapping[str, str], states: Mapping[str, str]) -> set[str]:
+    """Runs without a result that learn from one that failed, directly or not.
+
+    Args:
+        parents: run id -> the run that it learns from.
+        states: final status of committed runs.
+    """
+    stopped = {run_id for run_id, state in states.items() if state == "failed"}
+    waiting = {run_id: parent for run_id, parent in parents.items() if states.get(run_id) != "complete"}
+    while more := {run_id for run_id, parent in waiting.items() if parent in stopped} - stopped:
+        stopped |= more
+    return {run_id for run_id in stopped if states.get(run_id) != "failed"}
 
 
 def _needed_parents(

@@ -39,6 +39,9 @@ def with_parent(config: RunConfig, run_id: str) -> RunConfig:
 class _Linker:
     def __init__(self, cells: Sequence[Made], spec: Spec, problems: Problems) -> None:
         self.cells = cells
+        self.by_method: dict[str, list[int]] = {}
+        for index, cell in enumerate(cells):
+            self.by_method.setdefault(cell.method, []).append(index)
         self.methods = {method.name: method for method in spec.methods}
         self.problems = problems
         self.done: dict[int, Made] = {}
@@ -64,7 +67,8 @@ class _Linker:
             raise _ParentError(f"unknown method '{parent.method}'; {nearest(parent.method, list(self.methods))}")
         if parent.method in below:
             raise _ParentError(f"goes round in a circle: {' -> '.join((*below, parent.method))}")
-        fitting = [index for index, other in enumerate(self.cells) if _fits(other, parent.method, cell)]
+        of_method = self.by_method.get(parent.method, [])
+        fitting = [index for index in of_method if _fits(self.cells[index], cell)]
         if len(fitting) != 1:
             raise _ParentError(_unclear(parent.method, cell, [self.cells[index] for index in fitting]))
         return self.cell(fitting[0], below)
@@ -77,9 +81,7 @@ class _Linker:
             self.problems.add(declared.place, f"methods.{method}.strategy", text)
 
 
-def _fits(other: Made, method: str, cell: Made) -> bool:
-    if other.method != method:
-        return False
+def _fits(other: Made, cell: Made) -> bool:
     return all(other.axes[key] == value for key, value in cell.axes.items() if key in other.axes)
 
 

@@ -17,7 +17,6 @@ from trainables.strategies.ccp_centers import covering_radius, draw_pool, greedy
 from trainables.strategies.ccp_config import CCP
 from trainables.training.data import RunData
 from trainables.training.fit import EpochStats, Fit
-from trainables.training.optimizer import build_optimizer
 
 _CHUNK = 256
 
@@ -36,22 +35,18 @@ class ProxyFit(Fit):
 
     def __init__(self, run: RunConfig, data: RunData, *, epochs: int) -> None:
         super().__init__(run, data, epochs=epochs)
-        assert isinstance(run.strategy, CCP)
-        self.strategy = run.strategy
-        self.classes = len(data.split.train_classes)
-        self.proxies = nn.Parameter(self._random_proxies())
         self.proxy_labels = torch.arange(self.classes, device=data.device).repeat(self.strategy.proxies_per_class)
         self.anchor: dict[str, Tensor] = {}
         self.proximal_weight = 0.0
         self.covering_radius: float | None = None
         self.steps = 0
-        groups = {group["name"]: group["params"] for group in self.optimizer.param_groups}
-        self.optimizer = build_optimizer(
-            run.optimizer,
-            backbone=groups.get("backbone", ()),
-            head=groups["head"],
-            proxies=[*groups.get("proxies", ()), self.proxies],
-        )
+
+    def extra_proxies(self) -> list[nn.Parameter]:
+        assert isinstance(self.run.strategy, CCP)
+        self.strategy = self.run.strategy
+        self.classes = len(self.data.split.train_classes)
+        self.proxies = nn.Parameter(self._random_proxies())
+        return [self.proxies]
 
     def train_epoch(self) -> EpochStats:
         if self.epoch == 0:

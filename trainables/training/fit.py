@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ class Fit:
     Everything that the next epoch depends on is in `state_dict`; random draws are functions of (seed, purpose, epoch,
     step), so a fit that was stopped after an epoch goes on to the same bits.
 
-    Strategies override `objective`, `edit_gradients` and `training_inputs`.
+    Strategies override `objective`, `edit_gradients`, `training_inputs` and `extra_proxies`.
     """
 
     def __init__(self, run: RunConfig, data: RunData, *, epochs: int) -> None:
@@ -61,9 +61,13 @@ class Fit:
             run.optimizer,
             backbone=self.model.backbone.parameters() if self.model.backbone is not None else (),
             head=self.model.head.parameters(),
-            proxies=[*self.loss.parameters(), *self.synthesis.parameters()],
+            proxies=[*self.loss.parameters(), *self.synthesis.parameters(), *self.extra_proxies()],
         )
         self.scaler = torch.amp.GradScaler(data.device.type, enabled=run.precision == "float16")
+
+    def extra_proxies(self) -> Iterable[nn.Parameter]:
+        """Proxies of a strategy's own, made before the optimiser that trains them."""
+        return ()
 
     def _space(self, classes: int) -> Space:
         return Space(

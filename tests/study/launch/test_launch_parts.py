@@ -9,21 +9,16 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
 from launched import spec_text, wait_for
-from ray.tune.experiment import Trial
-from ray.tune.schedulers import TrialScheduler
-from ray.tune.search import Searcher
 
-from study.launch import cluster, prepare, scratch, signals
+from study.launch import cluster, prepare, scratch
 from study.launch.cluster import ClusterError, ResourceError, cpu_cores, ray_session, refuse_impossible, slots
 from study.launch.housekeeping import Housekeeping
 from study.launch.scratch import scratch_folder
-from study.launch.searcher import GentleScheduler, PlanSearcher, Watch
 from study.launch.signals import StopRequest
 from study.plan import Resources, build_plan
 from study.spec import load_spec
@@ -32,109 +27,6 @@ from trainables.ledger.process import own_start_time
 
 GIB = 2**30
 SMALL, LARGE = {"CPU": 4.0, "memory": 8.0 * GIB}, {"CPU": 2.0, "GPU": 1.0, "memory": 16.0 * GIB}
-
-
-class Controller:
-    """As much of Tune's controller as a scheduler talks to."""
-
-    def __init__(self, *states: str) -> None:
-        self.trials = [SimpleNamespace(status=state) for state in states]
-        self.stopped: list[str] = []
-
-    def get_trials(self) -> list[SimpleNamespace]:
-        return self.trials
-
-    def stop_trial(self, trial: SimpleNamespace) -> None:
-        self.stopped.append(trial.status)
-
-
-def test_every_due_run_is_suggested_once_in_plan_order() -> None:
-    configurations = [{"run_id": name, "parent": ""} for name in "abc"]
-    searcher = PlanSearcher(configurations, stop=StopRequest())
-    assert [searcher.suggest(f"trial {n}") for n in range(5)] == [*configurations, Searcher.FINISHED, Searcher.FINISHED]
-
-
-def test_nothing_more_is_suggested_once_the_launch_is_to_end() -> None:
-    stop = StopRequest()
-    searcher = PlanSearcher([{"run_id": "a", "parent": ""}, {"run_id": "b", "parent": ""}], stop=stop)
-    searcher.suggest("1")
-    searcher.on_trial_complete("1")
-    assert not stop.requested
-    searcher.on_trial_complete("1", error=True)  # Tune gave it up
-    assert stop.requested
-    assert searcher.suggest("2") == Searcher.FINISHED
-
-
-def family() -> tuple[PlanSearcher, dict[str, dict[str, str]]]:
-    """A child, its parent, a grandchild, a stranger, and a child of a run that is complete already."""
-    parents = {"child": "parent", "parent": "", "grandchild": "child", "stranger": "", "late": "complete before"}
-    configurations = {run_id: {"run_id": run_id, "parent": parent} for run_id, parent in parents.items()}
-    return PlanSearcher(list(configurations.values()), stop=StopRequest()), configurations
-
-
-def test_a_run_waits_for_the_one_that_it_learns_from() -> None:
-    searcher, runs = family()
-    assert [searcher.suggest(trial) for trial in "123"] == [runs["parent"], runs["stranger"], runs["late"]]
-    assert searcher.suggest("4") is None
-    searcher.on_trial_complete("2", {"status": "complete"})
-    assert searcher.suggest("4") is None
-    searcher.on_trial_complete("1", {"status": "complete"})
-    assert searcher.suggest("4") == runs["child"]
-    assert searcher.suggest("5") is None
-    searcher.on_trial_complete("4", {"status": "complete"})
-    assert [searcher.suggest("5"), searcher.suggest("6")] == [runs["grandchild"], Searcher.FINISHED]
-
-
-def test_runs_that_learn_from_a_failed_one_are_left_out() -> None:
-    searcher, runs = family()
-    assert [searcher.suggest(trial) for trial in "123"] == [runs["parent"], runs["stranger"], runs["late"]]
-    searcher.on_trial_complete("1", {"status": "failed"})
-    assert searcher.suggest("4") == Searcher.FINISHED
-
-
-def test_trials_run_until_they_report_and_waiting_ones_are_dropped() -> None:
-    stop, controller = StopRequest(), Controller(Trial.TERMINATED, Trial.RUNNING, Trial.PENDING, Trial.PENDING)
-    scheduler = GentleScheduler(stop)
-    running = controller.trials[1]
-    assert scheduler.choose_trial_to_run(controller) is controller.trials[2]
-    assert scheduler.on_trial_result(controller, running, {}) == TrialScheduler.CONTINUE
-    stop.request()
-    assert scheduler.choose_trial_to_run(controller) is None
-    assert controller.stopped == [Trial.PENDING, Trial.PENDING]
-    assert scheduler.on_trial_result(controller, running, {}) == TrialScheduler.STOP
-
-
-def test_every_trial_has_a_folder_before_it_starts() -> None:
-    """Tune's results name the folders of all trials, and fail for one that was dropped unstarted."""
-    made: list[str] = []
-    trial = SimpleNamespace(init_local_path=lambda: made.append("folder"))
-    GentleScheduler(StopRequest()).on_trial_add(Controller(), trial)
-    assert made == ["folder"]
-
-
-def test_an_error_that_a_trial_reports_ends_the_launch() -> None:
-    stop = StopRequest()
-    watch = Watch(stop, check=lambda: None)
-    assert not watch("1", {"done": True})
-    assert not stop.requested
-    for _ in range(2):
-        watch("2", {"done": True, "error": "the disk is full"})
-    assert (stop.requested, stop.errors, stop.interrupted) == (True, ["the disk is full"], False)
-
-
-def test_a_lost_lease_is_raised_and_late_trials_are_not_awaited_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost() -> None:
-        raise LedgerError("the lease is lost")
-
-    stop = StopRequest()
-    with pytest.raises(LedgerError, match="the lease is lost"):
-        Watch(stop, check=lost).stop_all()
-    watch = Watch(stop, check=lambda: None)
-    stop.request()
-    assert not watch.stop_all()
-    now = signals.time.monotonic()
-    monkeypatch.setattr(signals.time, "monotonic", lambda: now + signals._GRACE_SECONDS + 1)
-    assert watch.stop_all()
 
 
 def test_the_first_signal_asks_and_the_second_interrupts(capsys: pytest.CaptureFixture[str]) -> None:

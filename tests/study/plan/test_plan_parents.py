@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.plan import Plan, blocked_runs, due_runs
+from study.plan import Plan, blocked, blocked_runs, due_runs
 from study.spec.errors import SpecError
 from trainables.config import RunConfig
 
@@ -117,6 +117,14 @@ def test_students_of_failed_teachers_are_blocked(make_plan: MakePlan) -> None:
     assert blocked_runs(plan, commits) == {run_id}
     assert {run.run_id for run in due_runs(plan, commits)} == set(plan.runs) - {run_id, parent}
     assert {run.run_id for run in due_runs(plan, commits, retry_failed=True)} == set(plan.runs)
+
+
+def test_a_run_is_blocked_by_what_failed_above_it_but_not_past_a_complete_run() -> None:
+    parents = {"child": "parent", "grandchild": "child"}
+    assert blocked(parents, {"parent": "failed"}) == {"child", "grandchild"}
+    assert blocked(parents, {"parent": "failed", "child": "failed"}) == {"grandchild"}
+    assert blocked(parents, {"parent": "failed", "child": "complete"}) == set()
+    assert blocked(parents, {"parent": "complete"}) == set()
 
 
 def test_a_teacher_without_weights_is_due_again_where_a_student_is(make_plan: MakePlan) -> None:

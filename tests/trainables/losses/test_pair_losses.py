@@ -6,102 +6,30 @@ from typing import Any
 
 import pytest
 import torch
+from pair_oracles import (
+    NORMS,
+    Rows,
+    c1,
+    c2,
+    margin,
+    multi_similarity,
+    pairs,
+    triplet,
+    triplet_of_all,
+)
 from pydantic import ValidationError
 from pytorch_metric_learning import losses as pml
 from torch import Tensor
 
 from trainables.config import RunConfig
-from trainables.geometry import lipschitz
 from trainables.losses.pair_config import Contrastive, Margin, MultiSimilarity, PairLossConfig, Triplet
 from trainables.parts import load_implementation
 from trainables.randomness import isolated_rng
-
-Rows = list[list[int]]
-Norm = Callable[[Tensor], Tensor]
 
 
 def built(config: PairLossConfig) -> torch.nn.Module:
     module: torch.nn.Module = load_implementation(config)(**config.arguments())
     return module
-
-
-# The formulas: scalars in loops over pairs.
-
-
-def ball(v: Tensor) -> Tensor:
-    return v / v.norm() if v.norm().item() > 1 else v
-
-
-NORMS: dict[str, Norm] = {"unit": lambda v: v / v.norm(), "lipschitz": ball, "none": lambda v: v}
-
-
-def euclidean(a: Tensor, b: Tensor) -> Tensor:
-    return torch.zeros((), dtype=a.dtype) if torch.equal(a, b) else (a - b).square().sum().sqrt()
-
-
-def cosine(a: Tensor, b: Tensor) -> Tensor:
-    return (a * b).sum()
-
-
-def pairs(y: Tensor, ry: Tensor | None) -> tuple[Rows, Rows]:
-    """Columns of the positives and of the negatives of every row; a row is no partner of itself within a batch."""
-    own, columns = ry is None, (y if ry is None else ry).tolist()
-    positive = [[j for j, c in enumerate(columns) if c == a and not (own and i == j)] for i, a in enumerate(y.tolist())]
-    negative = [[j for j, c in enumerate(columns) if c != a] for a in y.tolist()]
-    return positive, negative
-
-
-def total(terms: list[Tensor]) -> Tensor:
-    return sum(terms, torch.zeros((), dtype=torch.float64))
-
-
-def mean_of_active(terms: list[Tensor]) -> Tensor:
-    active = [term for term in terms if term.item() > 0]
-    return total(active) / max(len(active), 1)
-
-
-def c2(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    near = [euclidean(rows[i], columns[j]) - 0.2652 for i in range(len(rows)) for j in positive[i]]
-    far = [0.5409 - euclidean(rows[i], columns[j]) for i in range(len(rows)) for j in negative[i]]
-    return mean_of_active(near) + mean_of_active(far)
-
-
-def c1(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    near = [(1 - cosine(rows[i], columns[j]) - 1e-5).relu() for i in range(len(rows)) for j in positive[i]]
-    far = [(cosine(rows[i], columns[j]) - 0.3).relu() for i in range(len(rows)) for j in negative[i]]
-    return (total(near) + total(far)) / len(rows)
-
-
-def triplet_terms(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> list[Tensor]:
-    d = [[euclidean(row, column) for column in columns] for row in rows]
-    indices = [(i, p, n) for i in range(len(rows)) for p in positive[i] for n in negative[i]]
-    return [(d[i][p] - d[i][n] + 0.0961).relu() for i, p, n in indices]
-
-
-def triplet(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    return mean_of_active(triplet_terms(rows, columns, positive, negative))
-
-
-def triplet_of_all(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    terms = triplet_terms(rows, columns, positive, negative)
-    return total(terms) / max(len(terms), 1)
-
-
-def multi_similarity(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    terms = []
-    for i, row in enumerate(rows):
-        pull = total([(14.35 * (0.66 - cosine(row, columns[j]))).exp() for j in positive[i]])
-        push = total([(75.83 * (cosine(row, columns[j]) - 0.66)).exp() for j in negative[i]])
-        terms.append((1 + pull).log() / 14.35 + (1 + push).log() / 75.83)
-    return total(terms) / len(rows)
-
-
-def margin(rows: Tensor, columns: Tensor, positive: Rows, negative: Rows) -> Tensor:
-    d = [[euclidean(row, column) for column in columns] for row in rows]
-    indices = [(i, p, n) for i in range(len(rows)) for p in positive[i] for n in negative[i]]
-    near = [(0.3 + d[i][p] - 0.9).relu() for i, p, _ in indices]
-    far = [(0.3 + 0.9 - d[i][n]).relu() for i, _, n in indices]
-    return total(near + far) / max(sum(term.item() > 0 for term in near + far), 1)
 
 
 FORMULAS: dict[str, tuple[PairLossConfig, Callable[[Tensor, Tensor, Rows, Rows], Tensor]]] = {
@@ -401,21 +329,6 @@ class TestEveryLossAndMiner:
             loss(e, y.double())
         with pytest.raises(ValueError, match="empty"):
             loss(e[:0], y[:0])
-
-
-class TestLipschitz:
-    def test_value_and_gradient(self) -> None:
-        v = torch.tensor([[3.0, 4.0], [0.6, 0.8], [0.1, 0.2], [0.0, 0.0]], dtype=torch.float64, requires_grad=True)
-        g = torch.tensor([[1.0, 2.0]] * 4, dtype=torch.float64)
-        result = lipschitz(v)
-        (gradient,) = torch.autograd.grad(result, v, g)
-        # Row 0: (g - N (N g)) / 5 with N = (0.6, 0.8), N g = 2.2; the others are the identity.
-        expected = [[(1 - 0.6 * 2.2) / 5, (2 - 0.8 * 2.2) / 5], [1, 2], [1, 2], [1, 2]]
-        torch.testing.assert_close(gradient, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-15)
-        assert result.tolist() == [[0.6, 0.8], [0.6, 0.8], [0.1, 0.2], [0.0, 0.0]]
-
-    def test_half_precision_is_widened(self) -> None:
-        assert lipschitz(torch.ones(2, 2, dtype=torch.bfloat16)).dtype == torch.float32
 
 
 class TestConfigurations:

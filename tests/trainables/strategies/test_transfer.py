@@ -21,6 +21,7 @@ from trainables.strategies.teacher import load_teacher
 from trainables.strategies.transfer import Transfer, transfer_loss
 from trainables.strategies.transfer_config import Transfer as TransferConfig
 from trainables.strategies.transfer_config import refused_teacher
+from trainables.testing.runs import changed
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
 from trainables.training.session import Session, SessionOptions
@@ -28,15 +29,6 @@ from trainables.training.session import Session, SessionOptions
 UNPLANNED = {"method": "norm-softmax"}
 FROZEN = {"name": "conv4", "width": 8, "trainable": False}
 LOSSES = ["relaxed_contrastive", "relaxed_multi_similarity", "rkd", "pkt"]
-
-
-def changed(run: RunConfig, **sections: Any) -> RunConfig:
-    """The run with other values; a mapping changes fields of a section."""
-    content = run.model_dump()
-    for key, value in sections.items():
-        merged = isinstance(value, dict) and isinstance(content[key], dict) and "name" not in value
-        content[key] = {**content[key], **value} if merged else value
-    return RunConfig.model_validate(content)
 
 
 def student_of(run: RunConfig, teacher: dict[str, Any] | None, *, strategy: Any = None, **sections: Any) -> RunConfig:

@@ -17,6 +17,7 @@ from trainables.step import Step
 from trainables.synthesis.base import Space, Synthesis
 from trainables.synthesis.config import SynthesisConfig
 from trainables.synthesis.registry import SYNTHESES
+from trainables.testing.runs import changed
 from trainables.training import checkpoint
 from trainables.training.config import SGD, Adam, AdamW, OptimizerConfig
 from trainables.training.data import load_run_data
@@ -84,15 +85,6 @@ def own_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BACKBONES, "dropping", Dropping)
     monkeypatch.setitem(SYNTHESES, "remembering", Remembering)
     monkeypatch.setitem(SYNTHESES, "drawing", Drawing)
-
-
-def changed(run: RunConfig, **sections: Any) -> RunConfig:
-    """Fields of sections on top of the run's own; a part of another name takes the place of the whole section."""
-    content = run.model_dump()
-    for key, value in sections.items():
-        adds = isinstance(value, dict) and "name" not in value
-        content[key] = {**content[key], **value} if adds else value
-    return RunConfig.model_validate(content)
 
 
 def fit_of(run: RunConfig, cache: Path, *, epochs: int = 4) -> Fit:
