@@ -87,7 +87,7 @@ def _report(summary: "Summary", folder: Path) -> None:
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
     if summary.blocked:
-        typer.echo(f"blocked: {summary.blocked} runs learn from a run that failed")
+        typer.echo(f"blocked: {summary.blocked} runs need a run that failed")
     if summary.missing > summary.blocked:
         typer.echo(f"left: {summary.missing - summary.blocked}; `{command}` goes on where this stopped")
     elif summary.failed:
@@ -112,13 +112,14 @@ def check(
     plan, _ = open_plan(spec, set_, cache, plugin)
     first = {cell.replicates[0].run_id: index for index, cell in enumerate(plan.cells)}
     prepare_data([plan.runs[run_id] for run_id in first], cache=cache_folder(cache))
-    parents = {run.parent: plan.runs[run.parent].config for run in plan.runs.values() if run.parent in plan.runs}
+    needed = {source for run in plan.runs.values() for source in run.sources if source in plan.runs}
+    sources = {run_id: plan.runs[run_id].config for run_id in needed}
     titles, failures = run_titles(plan.record()["cells"]), []
     with DataBars() as bars:
         for done, run_id in enumerate(first):
             bars(done, len(first), "rehearsing cells")
             try:
-                rehearse(plan.runs[run_id].config, cache=cache_folder(cache), parents=parents)
+                rehearse(plan.runs[run_id].config, cache=cache_folder(cache), sources=sources)
             except Exception as error:  # noqa: BLE001 - whatever a cell raises is what this command reports
                 failures.append(f"{titles[run_id]}: {type(error).__name__}: {error}")
     _warn(plan)

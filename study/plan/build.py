@@ -14,10 +14,12 @@ from study.plan.grid import Draft, Grid, GridBuilder
 from study.plan.identity import Replicate
 from study.plan.parents import linked
 from study.plan.plan import Cell, Plan, PlannedRun
+from study.plan.readouts import AXIS, read_out
 from study.plan.untrained import Made, untrained_cells
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
 from trainables.datasets.source import Progress
+from trainables.strategies.config import Kept
 
 
 def build_plan(
@@ -46,7 +48,8 @@ def build_plan(
     if resolver is None:
         resolver = FileResolver(spec.path.parent, cache, progress) if resolve_data else NoFiles()
     configs = Configs(spec.replication, resolver, problems)
-    made = linked(list(_made(spec, grid, configs, problems)), spec, problems)
+    trained = linked(list(_made(spec, grid, configs, problems)), spec, problems)
+    made = read_out(trained, spec, problems)
     _check_claims(spec, made, problems)
     if not grid.drafts:
         place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
@@ -95,7 +98,7 @@ def _plan(spec: Spec, grid: Grid, made: list[Made], *, resolved: bool) -> Plan:
     cells = [*rows, *made]
     methods = {method.name: method.baseline for method in spec.methods}
     indices, lonely = baseline_cells(cells, methods)
-    axes = tuple(axis.key for axis in spec.axes)
+    axes = (*(axis.key for axis in spec.axes), *([AXIS] if any(AXIS in cell.axes for cell in made) else []))
     final = tuple(_cell(cell, baseline) for cell, baseline in zip(cells, indices, strict=True))
     return Plan(
         spec=spec,
@@ -124,7 +127,10 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
                 found[replicate.run_id] = (cell, replicate, [index])
             else:
                 known[2].append(index)
-    parents = {replicate.parent for cell in cells for replicate in cell.replicates}
+    kept: dict[str, set[Kept]] = {}
+    for cell, replicate, _ in found.values():
+        for source in replicate.sources:
+            kept.setdefault(source, set()).add(cell.config.strategy.reads)
     return {
         run_id: PlannedRun(
             run_id,
@@ -133,8 +139,8 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
             cell.resources,
             tuple(indices),
             cell.config,
-            parent=replicate.parent,
-            is_parent=run_id in parents,
+            sources=replicate.sources,
+            kept=frozenset(kept.get(run_id, ())),
         )
         for run_id, (cell, replicate, indices) in found.items()
     }
