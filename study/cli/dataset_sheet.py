@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainables.datasets.inspection import SampleRow
+from trainables.datasets.samples import SampleRow
 from trainables.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -29,18 +29,18 @@ Set = Annotated[
 
 @app.command("list")
 def list_(spec: Spec = None) -> None:
-    """List the datasets of the package (and of a spec) with what they need, and whether it is there."""
+    """List the datasets of the package and of studies (--spec or shipped): what they need, and whether it is there."""
     from rich.table import Table
     from rich.text import Text
 
     from study.cli.common import console_out
-    from study.cli.dataset_choice import spec_datasets
+    from study.cli.dataset_choice import shipped_datasets, spec_datasets
     from study.studies import find_spec
     from trainables.datasets.catalog import data_folders
     from trainables.datasets.config import DATASETS
 
     file = None if spec is None else find_spec(spec)
-    named = {} if file is None else spec_datasets(file)
+    named = shipped_datasets() if file is None else spec_datasets(file)
     folders = data_folders(None if file is None else file.absolute().parent)
     table = Table("name", "what", "needs", "download", "found", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, cls in DATASETS.items():
@@ -51,8 +51,16 @@ def list_(spec: Spec = None) -> None:
             name, _summary(cls.__doc__), Text(needs), _download(name), "yes" if field is None else _found(path, folders)
         )
     for name, fields in named.items():
+        if spec is None and name in DATASETS:
+            continue
         path = str(fields.get("path", ""))
-        table.add_row(name, f"{fields['name']}, in {spec}", Text(path or "nothing"), "", _found(path, folders))
+        table.add_row(
+            name,
+            f"{fields['name']}, in {spec or 'shipped studies'}",
+            Text(path or "nothing"),
+            "",
+            _found(path, folders),
+        )
     console_out().print(table)
     typer.echo(f"looked in {', '.join(map(str, folders))}; $DML_STUDY_DATA names the folder of your images")
 
@@ -148,7 +156,7 @@ def show(
     """Draw a sheet of sample images, as they are after decoding, to a PNG file."""
     from study.bars import DataBars
     from study.cli.dataset_sheet import write_sheet
-    from trainables.datasets.inspection import sample_rows
+    from trainables.datasets.samples import sample_rows
     from trainables.datasets.source import UnreadableImageError
     from trainables.errors import DataError
 

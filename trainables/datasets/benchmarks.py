@@ -1,4 +1,12 @@
-"""What the public datasets share: official lists become an index, and nothing that they promise may be missing."""
+"""What the public datasets share: official lists become an index, and nothing that they promise may be missing.
+
+No loader of another package is behind it. Torchvision's `StanfordCars` has the split for classification alone, with
+every class on both sides, and no longer downloads. Pytorch-metric-learning has class-disjoint splits of CUB-200-2011,
+Cars-196, Stanford Online Products and iNaturalist, but no In-shop; it compares no checksum of what it downloads, takes
+a folder that is not empty for complete, leaves labels as the files have them, from 1 on, and hands grey photographs on
+in grey. So the official lists are read here, labels count from 0, Pillow decodes to one number of channels, and counts
+are compared with the published ones. The classes of the datasets say more where there is more to say.
+"""
 
 import importlib.metadata
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""A look at a dataset without training on it: how much there is, what cannot be read, what it looks like."""
+"""A look at a copy of a dataset without training on it: how much there is, what is missing or cannot be read."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trainables.datasets.config import DatasetConfig
 from trainables.datasets.decoded import processors
@@ -26,11 +25,7 @@ from trainables.datasets.source import (
 from trainables.errors import DataError
 from trainables.parts import load_implementation
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-__all__ = ["Inspection", "Repeated", "SampleRow", "SplitCounts", "inspect_dataset", "sample_rows"]
+__all__ = ["Inspection", "Repeated", "SplitCounts", "inspect_dataset", "members"]
 
 _REPORT_EVERY = 32
 _ORDER = (SPLITS[0], *SEARCHED, *SPLITS[1:])
@@ -91,15 +86,6 @@ class Repeated:
     splits: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class SampleRow:
-    """Some images [C, H, W] of one class of one split."""
-
-    split: str
-    class_name: str
-    images: tuple["NDArray[np.uint8]", ...]
-
-
 def inspect_dataset(
     config: DatasetConfig, *, search: Sequence[Path], cache: Path, progress: Progress | None = None
 ) -> Inspection:
@@ -156,25 +142,6 @@ def _resolved(
         return str(error)
 
 
-def sample_rows(config: DatasetConfig, *, classes: int, images: int) -> list[SampleRow]:
-    """The first images of classes at equal distances, of every split of a resolved dataset.
-
-    Args:
-        classes: of each split, at most.
-        images: of each class, at most.
-
-    Raises:
-        UnreadableImageError: one of them cannot be decoded.
-    """
-    rows = []
-    with _source(config).open() as (index, read):
-        for split, members in _members(index).items():
-            for label in _spread(sorted(members), classes):
-                pixels = tuple(_pixels(read, number) for number in members[label][:images])
-                rows.append(SampleRow(split, index.class_names[label], pixels))
-    return rows
-
-
 def _source(config: DatasetConfig) -> Source:
     source: Source = load_implementation(config)(config)
     return source
@@ -210,12 +177,7 @@ def _repeated(index: Index, group: Sequence[int]) -> Repeated:
     )
 
 
-def _pixels(read: Reader, number: int) -> "NDArray[np.uint8]":
-    image = read(number)
-    return image.pixels if isinstance(image, Framed) else image
-
-
-def _members(index: Index) -> dict[str, dict[int, list[int]]]:
+def members(index: Index) -> dict[str, dict[int, list[int]]]:
     """Image numbers by split and label, training images first."""
     found: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, (split, label) in enumerate(zip(index.split, index.labels, strict=True)):
@@ -224,21 +186,15 @@ def _members(index: Index) -> dict[str, dict[int, list[int]]]:
 
 
 def _splits(survey: Survey, looked: Mapping[int, bytes | str]) -> dict[str, SplitCounts]:
-    members = _members(survey.index)
-    names = sorted({*members, *survey.published}, key=_ORDER.index)
+    numbers = members(survey.index)
+    names = sorted({*numbers, *survey.published}, key=_ORDER.index)
     missing = Counter(survey.index.split[number] for number in survey.missing)
     unreadable = Counter(survey.index.split[number] for number, result in looked.items() if isinstance(result, str))
     result = {}
     for name in names:
-        there = [sum(number in looked for number in numbers) for numbers in members.get(name, {}).values()]
+        there = [sum(number in looked for number in each) for each in numbers.get(name, {}).values()]
         sizes = [size for size in there if size]
         spread = (min(sizes), max(sizes)) if sizes else (0, 0)
         published = survey.published.get(name)
         result[name] = SplitCounts(sum(sizes), len(sizes), *spread, missing[name], unreadable[name], published)
     return result
-
-
-def _spread(values: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the values, at equal distances, the first among them."""
-    count = min(count, len(values))
-    return [values[position * len(values) // count] for position in range(count)]

@@ -28,6 +28,8 @@ def test_the_list_names_what_each_needs(dml_study: Call, tmp_path: Path) -> None
     assert "images.txt" in lines["cub200"]
     assert str(tmp_path / "data/CUB_200_2011") in lines["cub200"]
     assert lines["inshop"].rstrip().endswith("no")
+    assert "image_folder, in shipped studies" in lines["coil99"]
+    assert "shipped" not in lines["sop"]
 
 
 def test_the_list_has_the_datasets_of_a_spec(

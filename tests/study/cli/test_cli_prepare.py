@@ -42,7 +42,9 @@ def test_from_an_archive(archive: Path, dml_study: Call, tmp_path: Path) -> None
     done = dml_study("datasets", "prepare", "cub200", *ANY)
     assert done.out == f"cub200 is there and whole: {tmp_path / 'data/CUB_200_2011'}\n"
     done = dml_study("datasets", "verify", "cub200", *ANY)
-    assert ["train", "12", "3", "4"] in [line.split() for line in done.out.splitlines()]
+    assert ["train", "12", "of", "5864", "3", "of", "100", "4", "0", "0"] in [
+        line.split() for line in done.out.splitlines()
+    ]
 
 
 def test_elsewhere(archive: Path, dml_study: Call, tmp_path: Path) -> None:

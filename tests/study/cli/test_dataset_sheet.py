@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from study.cli.dataset_sheet import write_sheet
-from trainables.datasets.inspection import SampleRow
+from trainables.datasets.samples import SampleRow
 from trainables.errors import ConfigError
 
 

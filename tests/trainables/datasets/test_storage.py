@@ -50,5 +50,5 @@ def test_room_is_asked_for_with_the_remedy(tmp_path: Path, monkeypatch: pytest.M
     require_room(tmp_path, 2**20, remedy=INTO_REMEDY)
     with pytest.raises(DataError, match=r"2\.0 MiB needed and 1\.0 MiB free; free some space or .*--into"):
         require_room(tmp_path, 2**21, remedy=INTO_REMEDY)
-    with pytest.raises(DataError, match="free some space or set DML_STUDY_CACHE .*decode: each_time"):
+    with pytest.raises(DataError, match=r"free some space or set DML_STUDY_CACHE .*decode: each_time"):
         require_cache_room(tmp_path, 2**21, arrays="*")
