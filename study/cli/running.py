@@ -105,9 +105,10 @@ def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
         typer.echo(f"blocked: {summary.blocked} runs learn from a run that failed")
     searching = summary.settings_done < summary.settings
     if summary.missing > summary.blocked or searching:
-        left = [f"{summary.missing - summary.blocked} runs"] if summary.missing > summary.blocked else []
-        left += [f"{summary.settings - summary.settings_done} settings"] if searching else []
-        typer.echo(f"left: {' and '.join(left)}; `{_without_stage(command, stage)}` goes on where this stopped")
+        left = str(summary.missing - summary.blocked)
+        if searching:
+            left = f"{summary.settings - summary.settings_done} settings to search, {left} runs of chosen cells"
+        typer.echo(f"left: {left}; `{_without_stage(command, stage)}` goes on where this stopped")
     elif summary.failed:
         typer.echo(f"`dml-study status {where}` says why; `{retry}` tries again")
     elif not summary.hopeless:
