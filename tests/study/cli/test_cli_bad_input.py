@@ -230,7 +230,7 @@ def test_what_a_search_cannot_do_is_refused(refused: Call, write_spec: Call) -> 
     write_spec(SPEC.replace("baseline: norm-softmax}", tuned) + stages, "birds.yaml")
     for command in ("run", "plan", "check"):
         refused(
-            command, "birds.yaml", words=["birds.yaml:12: stages.tune.scheduler", "asha", "write `scheduler: none`"]
+            command, "birds.yaml", words=["birds.yaml:10: stages.tune.scheduler", "asha", "write `scheduler: none`"]
         )
 
 

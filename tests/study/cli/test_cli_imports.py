@@ -55,7 +55,7 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["table", "--help"],
         ["plan", "tiny.yaml"],
         ["plan", "tiny.yaml", "--explain", "2"],
-        ["plan", "tiny.yaml", "--set", "methods.norm-softmax.tune={{loss.scale: [8, 16]}}", "--results", "new"],
+        ["plan", "tiny.yaml", "--set", "methods.norm-softmax.tune.loss.scale=[8, 16]", "--results", "new"],
         ["status", "tiny"],
         ["logs", "{run}"],
         ["datasets", "list"],

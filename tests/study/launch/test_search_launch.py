@@ -78,7 +78,7 @@ def test_a_search_killed_in_the_middle_goes_on_and_is_confirmed(
     output = command("show", one)
     assert f"run {one}: norm, setting " in output and "seed 100, fold " in output
 
-    output, errors = ended(study.command("run", "s.yaml"), code=0)
+    output, _ = ended(study.command("run", "s.yaml"), code=0)
     assert "search: 3 of 3 settings finished" in output and "2 of 2 runs complete" in output
     assert before.items() <= study.commits().items(), "a committed run was trained again"
     assert len(study.commits()) == TUNE_RUNS + 2
