@@ -31,6 +31,9 @@ def one_cell(plan: Plan, selector: str) -> int:
     found = _candidates(plan, selector.strip())
     if len(found) == 1:
         return found[0]
+    for search in plan.searches if not found else ():
+        if search.chosen is None and selector in (search.cell.method, search.cell.title):
+            raise ConfigError(f"'{selector}' is still searched and has no values yet; `dml-study plan` shows how far")
     some = found or range(len(plan.cells))
     lines = [f"  {index}: {plan.cells[index].title}" for index in list(some)[:_SHOWN]]
     if len(some) > _SHOWN:

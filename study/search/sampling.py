@@ -1,8 +1,10 @@
 """What the next setting of a search is: a function of its number, the values before it, and nothing else."""
 
 import math
+import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from study.search.space import Params, Space, count_of
@@ -60,6 +62,8 @@ def _sampler(name: str, seed: int) -> Any:
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "gp":
+        import torch  # noqa: F401 - before its threads are counted
+
         return optuna.samplers.GPSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
@@ -99,20 +103,19 @@ def _optuna() -> Any:
     return optuna
 
 
-class _one_thread:  # noqa: N801 - reads as a function
+@contextmanager
+def _one_thread() -> Iterator[None]:
     """The Gaussian process computes with torch, whose sums depend on the number of threads."""
-
-    def __enter__(self) -> None:
-        import sys
-
-        self._torch = sys.modules.get("torch")
-        if self._torch is not None:
-            self._threads = self._torch.get_num_threads()
-            self._torch.set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        if self._torch is not None:
-            self._torch.set_num_threads(self._threads)
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _distribution(distribution: Distribution) -> Any:
