@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNTRAINED = "untrained"
+READOUT = "readout"
+"""The axis of several readings of the same runs; each is compared with its like."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class PlannedCell:
     @property
     def study(self) -> str:
         return self.key[0]
+
+    @property
+    def reading(self) -> str | None:
+        """What it shows of the models of several folds; None where the study has one reading."""
+        return self.axes.get(READOUT)
 
 
 def planned_cells(results: Results) -> list[PlannedCell]:
@@ -70,7 +77,7 @@ class Choice:
     """Cells chosen on validation classes.
 
     Attributes:
-        cells: one per study, method and dataset; their baselines are the chosen cells of the baseline methods.
+        cells: one per study, method, dataset and reading; their baselines are the chosen cells of the baseline methods.
         tried: number of settings that each method was chosen from, where there was a choice.
     """
 
@@ -92,14 +99,15 @@ class Choice:
     def _differing(self) -> str:
         settings: dict[tuple[str, str], set[tuple[Any, ...]]] = {}
         for cell in self.cells:
-            settings.setdefault((cell.study, cell.method), set()).add(tuple(cell.axes.values()))
+            values = tuple(value for axis, value in cell.axes.items() if axis != READOUT)
+            settings.setdefault((cell.study, cell.method), set()).add(values)
         if all(len(found) == 1 for found in settings.values()):
             return ""
         return "Settings that differ between datasets are given in the order of the columns."
 
 
 def choose_cells(cells: list[PlannedCell], replicates: "pd.DataFrame", metric: str) -> Choice:
-    """Per study, method and dataset the cell with the best mean validation metric.
+    """Per study, method, dataset and reading the cell with the best mean validation metric.
 
     Only cells with the largest number of finished seeds are compared, so that a lucky first seed does not win.
 
@@ -110,14 +118,14 @@ def choose_cells(cells: list[PlannedCell], replicates: "pd.DataFrame", metric: s
         raise DmlStudyError(f"best='{metric}': settings are chosen on validation classes; write 'val_map_at_r', say")
     found = find_metric(metric, set(replicates.columns))
     samples = cell_samples(replicates, found.column)
-    groups: dict[tuple[str, str, str], list[PlannedCell]] = {}
+    groups: dict[tuple[str, str, str, str | None], list[PlannedCell]] = {}
     for cell in cells:
-        groups.setdefault((cell.study, cell.method, cell.dataset), []).append(cell)
+        groups.setdefault((cell.study, cell.method, cell.dataset, cell.reading), []).append(cell)
     started = {(study, int(index)) for study, index in _complete(replicates)}
     chosen = {group: _best(members, samples, found, started) for group, members in groups.items()}
     replacement = {cell.key: chosen[group].key for group, members in groups.items() for cell in members}
     result = [_redirected(cell, replacement) for cell in chosen.values()]
-    tried = {method: len(members) for (_, method, _), members in groups.items() if len(members) > 1}
+    tried = {method: len(members) for (_, method, _, _), members in groups.items() if len(members) > 1}
     return Choice(result, found, tried)
 
 

@@ -37,7 +37,7 @@ def protocol_line(results: Results, cells: "Iterable[CellKey]") -> str:
 
 
 def _sentences(used: "pd.DataFrame") -> list[str]:
-    trained = used[used["strategy"] != "untrained"]
+    trained = used[~used["strategy"].isin(["untrained", "fold_ensemble"])]
     return [
         _sentence("Data", _texts(used, _DATASET, _dataset)),
         _sentence("Crops", list(dict.fromkeys(map(_crops, used["config"])))),

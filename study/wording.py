@@ -26,7 +26,7 @@ def run_titles(cells: Cells) -> dict[str, str]:
     for cell in cells:
         setting = setting_text({axis: value for axis, value in cell["axes"].items() if axis in varied})
         for replicate in cell["replicates"]:
-            fold = f"fold {replicate['fold']}" if folds > 1 else ""
+            fold = f"fold {replicate['fold']}" if folds > 1 and replicate["fold"] is not None else ""
             parts = (cell["method"], setting, f"seed {replicate['seed']}", fold)
             titles.setdefault(replicate["run_id"], ", ".join(filter(None, parts)))
     return titles
@@ -60,10 +60,10 @@ def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str
     )
 
 
-def run_parents(cells: Cells) -> dict[str, str]:
-    """Run id -> the run of the study that it learns from, for those that have one."""
+def run_sources(cells: Cells) -> dict[str, list[str]]:
+    """Run id -> the runs of the study that it needs, for those that need any."""
     replicates = (replicate for cell in cells for replicate in cell["replicates"])
-    return {replicate["run_id"]: replicate["parent"] for replicate in replicates if replicate.get("parent")}
+    return {replicate["run_id"]: replicate["sources"] for replicate in replicates if replicate.get("sources")}
 
 
 def _varied(axes_of_cells: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -140,9 +140,10 @@ every_example = pytest.mark.parametrize("planned", EXAMPLES, ids=str, indirect=T
 @every_example
 def test_the_example_runs(planned: Plan, private_cache: Path) -> None:
     first = dict.fromkeys(cell.replicates[0].run_id for cell in planned.cells if cell.method != "untrained")
-    parents = {run.parent: tiny(planned.runs[run.parent].config) for run in planned.runs.values() if run.parent}
+    needed = {source for run in planned.runs.values() for source in run.sources}
+    sources = {run_id: tiny(planned.runs[run_id].config) for run_id in needed}
     for run_id in first:
-        assert rehearse(tiny(planned.runs[run_id].config), cache=private_cache, parents=parents)
+        assert rehearse(tiny(planned.runs[run_id].config), cache=private_cache, sources=sources)
     assert planned.warnings == ()
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, SerializeAsAny, model_validator
@@ -14,7 +14,7 @@ from trainables.losses.config import LossConfig, NormSoftmax
 from trainables.losses.registry import LOSSES
 from trainables.parts import Config, Part, added, at_defaults, hidden, identity, part_validator
 from trainables.registry import Registry
-from trainables.strategies.config import Plain, StrategyConfig
+from trainables.strategies.config import Kept, Plain, StrategyConfig
 from trainables.strategies.registry import STRATEGIES
 from trainables.synthesis.config import NoSynthesis, SynthesisConfig
 from trainables.synthesis.registry import SYNTHESES
@@ -53,6 +53,11 @@ class Keep(Config):
 
     weights: Literal["selected", "none"] = "none"
     embeddings: Literal["test", "none"] = "none"
+
+    def with_kept(self, kept: Collection[Kept]) -> Self:
+        """The same, and what other runs need."""
+        needed = {"weights": "selected", "embeddings": "test"}
+        return self.model_copy(update={key: needed[key] for key in kept})
 
 
 class RunConfig(Config):
@@ -143,12 +148,20 @@ class RunConfig(Config):
         content = identity(run, inner=inner)
         content["training"] = {**content["training"], "precision": run.precision}
         content["version"] = IDENTITY_VERSION
-        return content if run.strategy.trains else _untrained_identity(run, content)
+        if run.strategy.trains:
+            return content
+        return _derived_identity(run, content) if run.strategy.sources else _untrained_identity(run, content)
 
     def run_id(self) -> str:
         """Content address: 16 hexadecimal digits of the SHA-256 of the identity."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _derived_identity(run: RunConfig, content: dict[str, Any]) -> dict[str, Any]:
+    """A read-out of other runs: their ids say everything but how it is measured."""
+    kept = {key: content[key] for key in ("dataset", "strategy", "stage", "device", "version")}
+    return {**kept, "distance": run.protocol.distance, "threads": run.training.threads}
 
 
 def _untrained_identity(run: RunConfig, content: dict[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,10 @@ class Line:
     method: str
     cells: Mapping[str, PlannedCell]
 
+    @property
+    def reading(self) -> str | None:
+        return next(iter(self.cells.values())).reading
+
 
 def comparison_table(
     results: Results,
@@ -101,7 +105,7 @@ def _delta_metrics(results: Results, names: Sequence[str] | None, shown: Sequenc
 def _lines(cells: Sequence[PlannedCell], *, by_setting: bool) -> list[Line]:
     lines: dict[tuple[Any, ...], dict[str, PlannedCell]] = {}
     for cell in cells:
-        setting = tuple(cell.axes.items()) if by_setting else ()
+        setting = tuple(cell.axes.items()) if by_setting else (cell.reading,)
         lines.setdefault((cell.study, cell.method, setting), {})[cell.dataset] = cell
     return [Line(study, method, members) for (study, method, _), members in lines.items()]
 
@@ -152,7 +156,7 @@ def _rows(
     for index, line in enumerate(lines):
         settings = [" / ".join(_distinct(line, axis)) for axis in axes]
         labels = (*([line.study] if several else []), line.method, *settings)
-        rows.append(Row(labels, tuple(cells[index] for cells in cells_by_column), blocks[index]))
+        rows.append(Row(labels, tuple(cells[index] for cells in cells_by_column), blocks[index], line.reading))
     return tuple(rows)
 
 
@@ -178,10 +182,25 @@ def _distinct(line: Line, axis: str) -> list[str]:
 def _column_cells(lines: Sequence[Line], column: Column, samples: Mapping[CellKey, Sample]) -> list[Cell]:
     planned = [line.cells.get(column.dataset) for line in lines]
     values = [EMPTY if cell is None else samples.get(cell.key, EMPTY) for cell in planned]
-    bold = bold_cells(values, higher_is_better=column.metric.higher_is_better)
+    bold = _bold(lines, values, higher_is_better=column.metric.higher_is_better)
     deltas = _deltas_to_baseline(planned, values, samples) if column.delta else [None] * len(lines)
     summaries = [summarize(sample.values) for sample in values]
     return [Cell(*parts) for parts in zip(summaries, bold, deltas, strict=True)]
+
+
+def _bold(lines: Sequence[Line], values: Sequence[Sample], *, higher_is_better: bool) -> list[bool]:
+    """The best of each reading; a row without one, the untrained network's, has to be the best of all."""
+    readings: list[str | None] = [*dict.fromkeys(line.reading for line in lines if line.reading)] or [None]
+    marks = {}
+    for reading in readings:
+        rivals = [
+            value if line.reading in (None, reading) else EMPTY for line, value in zip(lines, values, strict=True)
+        ]
+        marks[reading] = bold_cells(rivals, higher_is_better=higher_is_better)
+    return [
+        all(marks[reading][index] for reading in readings if line.reading in (None, reading))
+        for index, line in enumerate(lines)
+    ]
 
 
 def _deltas_to_baseline(

@@ -44,11 +44,13 @@ class Row:
     Attributes:
         labels: one text per heading; the method's name is among them.
         block: rows of one block belong together, a gap separates blocks.
+        reading: the rows that it is compared with have the same; None where there is one reading.
     """
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     block: int = 0
+    reading: str | None = None
 
 
 @dataclass(frozen=True)

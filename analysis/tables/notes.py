@@ -1,6 +1,7 @@
 """Footnotes: what ± is, what bold means, what is missing, and under which protocol the numbers were made."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ def footnotes(
         _bold(table, cells, samples),
         choice.note if choice else "",
         _on_test(table),
+        _readouts(cells),
         _untrained(cells),
         _failures(replicates, cells),
         _without_value(replicates, table, cells),
@@ -78,12 +80,15 @@ def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
     sizes = [cell.summary.n for row in table.rows for cell in row.cells if cell.bold]
     if not sizes:
         return ""
+    among = " among rows of one readout" if any(row.reading for row in table.rows) else ""
     if min(sizes) >= GENEROUS_FROM:
-        rule = f"Bold: the best mean and all that is not significantly worse ({_TEST})."
+        rule = f"Bold: the best mean{among} and all that is not significantly worse ({_TEST})."
     elif max(sizes) < GENEROUS_FROM:
-        rule = f"Bold: the best mean of a column; with fewer than {GENEROUS_FROM} seeds it need not be the truly best."
+        few = f"with fewer than {GENEROUS_FROM} seeds it need not be the truly best"
+        rule = f"Bold: the best mean of a column{among}; {few}."
     else:
-        rule = f"Bold: the best mean, and from {GENEROUS_FROM} seeds on all that is not significantly worse ({_TEST})."
+        rest = f"from {GENEROUS_FROM} seeds on all that is not significantly worse ({_TEST})"
+        rule = f"Bold: the best mean{among}, and {rest}."
     alone = " A lone seed is not taken for the best." if _outdone(table) else ""
     return rule + alone + _all_detectable(table, cells, samples)
 
@@ -93,9 +98,10 @@ _TEST = "two-sided t-test, paired, 5 %, uncorrected"
 
 def _outdone(table: Table) -> bool:
     """Whether some cell is better than a bold one without being bold."""
-    for index, column in enumerate(table.columns):
+    readings = {row.reading for row in table.rows}
+    for (index, column), reading in product(enumerate(table.columns), readings):
         sign = 1 if column.metric.higher_is_better else -1
-        cells = [row.cells[index] for row in table.rows]
+        cells = [row.cells[index] for row in table.rows if row.reading == reading]
         bold = [sign * cell.summary.mean for cell in cells if cell.bold]
         if bold and any(sign * cell.summary.mean > max(bold) for cell in cells if not cell.bold):
             return True
@@ -111,19 +117,26 @@ def _all_detectable(table: Table, cells: Sequence[PlannedCell], samples: Samples
 
 def _detectable(column: Column, cells: Sequence[PlannedCell], samples: Mapping[CellKey, Sample]) -> str:
     """From the pooled standard deviation of the differences to the column's best cell."""
-    known = [samples.get(cell.key, EMPTY) for cell in cells if cell.dataset == column.dataset]
-    known = [sample for sample in known if sample.n >= 2]
-    if len(known) < 2:
+    by_reading: dict[str | None, list[Sample]] = {}
+    for cell in (cell for cell in cells if cell.dataset == column.dataset):
+        by_reading.setdefault(cell.reading, []).append(samples.get(cell.key, EMPTY))
+    pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, column)]
+    if not pairs:
         return ""
-    best = best_sample(known, higher_is_better=column.metric.higher_is_better)
-    others = [sample for sample in known if sample is not best]
-    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample in others])))
-    n = int(np.median([min(sample.n, best.n) for sample in others]))
+    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
+    n = int(np.median([min(sample.n, best.n) for sample, best in pairs]))
     if n >= GENEROUS_FROM:
         return ""
     value = minimum_detectable_difference(pooled, n)
     unit = {"%": " points", "": ""}.get(column.metric.unit, f" {column.metric.unit}")
     return f"{column.dataset} {column.metric.label} {value:.{column.metric.decimals}f}{unit}"
+
+
+def _to_the_best(samples: Sequence[Sample], column: Column) -> list[tuple[Sample, Sample]]:
+    """Every sample of several seeds with the best of them, which is left out itself."""
+    known = [sample for sample in samples if sample.n >= 2]
+    best = best_sample(known, higher_is_better=column.metric.higher_is_better) if known else EMPTY
+    return [(sample, best) for sample in known if sample is not best]
 
 
 def _on_test(table: Table) -> str:
@@ -139,6 +152,19 @@ def _untrained(cells: Sequence[PlannedCell]) -> str:
     if not any(cell.method == UNTRAINED for cell in cells):
         return ""
     return f"{UNTRAINED}: pooled features of the backbone as it comes, without training."
+
+
+def _readouts(cells: Sequence[PlannedCell]) -> str:
+    """What each reading of the fold models is."""
+    readings = list(dict.fromkeys(cell.reading for cell in cells if cell.reading))
+    texts = [f"{reading}: {_READINGS[reading.partition('_')[0]]}" for reading in readings]
+    return f"Readout of the models of a seed's folds: {'; '.join(texts)}." if texts else ""
+
+
+_READINGS = {
+    "mean": "their metrics, averaged",
+    "concat": "metrics of their embeddings side by side, each model's at the length that the distance gives it",
+}
 
 
 def _failures(replicates: "pd.DataFrame", cells: Sequence[PlannedCell]) -> str:

@@ -69,11 +69,11 @@ class _Study:
         return {live["run_id"]: epoch_text(live) for live in started if live["run_id"] in unfinished}
 
     def blocked(self) -> set[str]:
-        """Runs that learn from one that failed, or from one that is blocked itself."""
+        """Runs that need one that failed, or one that is blocked itself."""
         from study.plan import blocked
-        from study.wording import run_parents
+        from study.wording import run_sources
 
-        return blocked(run_parents(self.plan["cells"]), self.states)
+        return blocked(run_sources(self.plan["cells"]), self.states)
 
     def failed(self) -> dict[str, str]:
         from study.wording import failure_reason
@@ -106,7 +106,7 @@ def _print_study(console: "Console", study: _Study) -> None:
     blocked = study.blocked()
     waiting = len(study.titles) - len(study.states) - len(running) - len(blocked)
     parts = [f"{counts['complete']} done", f"{len(running)} running", f"{len(failed)} failed", f"{waiting} waiting"]
-    parts += [f"{len(blocked)} blocked by a failed run that they learn from"] if blocked else []
+    parts += [f"{len(blocked)} blocked by a failed run that they need"] if blocked else []
     parts += [f"{counts['pruned']} pruned"] if counts["pruned"] else []
     where = relative(Path(study.ledger.location))
     console.print(f"{study.plan['study']} in {where}: {len(study.titles)} runs", style="bold", markup=False)

@@ -44,8 +44,8 @@ def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit
     states = Counter(commits[run_id].status if run_id in commits else "due" for run_id in plan.runs)
     done = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "nothing to train yet"
     console.print(f"{relative(folder)}: {done}", markup=False)
-    if waiting := sum(bool(run.parent) for run in plan.runs.values()):
-        console.print(f"{waiting} runs learn from another run and wait for it")
+    if waiting := sum(bool(run.sources) for run in plan.runs.values()):
+        console.print(f"{waiting} runs need what other runs keep, and wait for them")
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
 

@@ -102,7 +102,7 @@ def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
     for title in summary.hopeless:
         typer.secho(f"error: no setting of '{title}' could be trained; `{retry}` tries again", fg="red", err=True)
     if summary.blocked:
-        typer.echo(f"blocked: {summary.blocked} runs learn from a run that failed")
+        typer.echo(f"blocked: {summary.blocked} runs need a run that failed")
     searching = summary.settings_done < summary.settings
     if summary.missing > summary.blocked or searching:
         left = str(summary.missing - summary.blocked)
@@ -142,12 +142,13 @@ def check(
         titles.setdefault(corner.run_id, title)
         first.setdefault(corner.run_id, corner)
     prepare_data(list(first.values()), cache=cache_folder(cache))
-    parents = {run.parent: plan.runs[run.parent].config for run in plan.runs.values() if run.parent in plan.runs}
+    needed = {source for run in plan.runs.values() for source in run.sources if source in plan.runs}
+    sources = {run_id: plan.runs[run_id].config for run_id in needed}
     with DataBars() as bars:
         for done, (run_id, planned) in enumerate(first.items()):
             bars(done, len(first), "rehearsing cells")
             try:
-                rehearse(planned.config, cache=cache_folder(cache), parents=parents)
+                rehearse(planned.config, cache=cache_folder(cache), sources=sources)
             except Exception as error:  # noqa: BLE001 - whatever a cell raises is what this command reports
                 failures.append(f"{titles[run_id]}: {type(error).__name__}: {error}")
     _warn(plan)

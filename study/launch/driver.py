@@ -20,7 +20,7 @@ from study.search import Search, SearchHistory
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
-from trainables.ledger.names import weights_key
+from trainables.ledger.names import KEPT_KEYS
 
 _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
@@ -210,7 +210,7 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
         policy=options.policy,
         retry_failed=options.retry_failed,
         only=options.only,
-        has_weights=lambda run_id: ledger.exists(weights_key(run_id)),
+        has_kept=lambda planned: all(ledger.exists(KEPT_KEYS[kind](planned.run_id)) for kind in planned.kept),
     )
     ledger.forget(*(planned.run_id for planned in due if planned.run_id in commits))
     if options.policy == "always":
@@ -292,7 +292,7 @@ def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Itera
     for planned in due:
         yield {
             "run_id": planned.run_id,
-            "parent": planned.parent,
+            "sources": planned.sources,
             "run": planned.config.model_dump_json(),
             "session": session,
             "resources": demand(planned.resources),

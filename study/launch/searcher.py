@@ -15,7 +15,7 @@ from study.launch.signals import StopRequest
 class PlanSearcher(Searcher):  # type: ignore[misc]
     """Suggests every due run once, in plan order, and ends; it proposes nothing of its own.
 
-    A run that learns from another one (its `parent`) waits until that one is complete, and is left out where it failed.
+    A run that needs others (its `sources`) waits until all of them are complete, and is left out where one failed.
     """
 
     def __init__(self, configurations: list[dict[str, Any]], *, stop: StopRequest) -> None:
@@ -29,7 +29,7 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         if self._stop.requested or not self._waiting:
             return Searcher.FINISHED
         for index, configuration in enumerate(self._waiting):
-            if configuration["parent"] not in self._unfinished:
+            if self._unfinished.isdisjoint(configuration["sources"]):
                 self._started[trial_id] = configuration["run_id"]
                 return self._waiting.pop(index)
         return None  # asked again when a trial has reported
@@ -41,14 +41,14 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         run_id = self._started.pop(trial_id, "")
         self._unfinished.discard(run_id)
         if result is not None and result.get("status") == "failed":
-            self._drop_children(run_id)
+            self._drop_those_that_need(run_id)
 
-    def _drop_children(self, parent: str) -> None:
-        children = [each for each in self._waiting if each["parent"] == parent]
-        self._waiting = [each for each in self._waiting if each["parent"] != parent]
-        for child in children:
-            self._unfinished.discard(child["run_id"])
-            self._drop_children(child["run_id"])
+    def _drop_those_that_need(self, source: str) -> None:
+        dropped = [each for each in self._waiting if source in each["sources"]]
+        self._waiting = [each for each in self._waiting if source not in each["sources"]]
+        for each in dropped:
+            self._unfinished.discard(each["run_id"])
+            self._drop_those_that_need(each["run_id"])
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger knows what is due."""

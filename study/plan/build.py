@@ -14,6 +14,7 @@ from study.plan.grid import Draft, Grid, GridBuilder
 from study.plan.identity import Replicate
 from study.plan.parents import linked
 from study.plan.plan import Cell, Plan, PlannedRun
+from study.plan.readouts import AXIS, read_out
 from study.plan.searches import check_searches, search_advice, waiting_methods, with_searches, without_waiting
 from study.plan.untrained import Made, untrained_cells
 from study.search.history import History, NoHistory
@@ -21,6 +22,7 @@ from study.search.search import Search
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
 from trainables.datasets.source import Progress
+from trainables.strategies.config import Kept
 
 
 def build_plan(
@@ -65,7 +67,7 @@ def _built(spec: Spec, grid: Grid, configs: Configs, history: History, **how: An
     problems = configs.problems
     drafts, searches = with_searches(spec, grid.drafts, configs=configs, history=history, problems=problems)
     cells = without_waiting(list(_made(spec, drafts, configs, problems)), waiting_methods(searches))
-    made = linked(cells, spec, problems)
+    made = read_out(linked(cells, spec, problems), spec, problems)
     _check_claims(spec, made, problems)
     if not grid.drafts:
         place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
@@ -122,7 +124,7 @@ def _plan(
     cells = [*rows, *made]
     methods = {method.name: method.baseline for method in spec.methods}
     indices, lonely = baseline_cells(cells, methods, awaited=waiting_methods(searches))
-    axes = tuple(axis.key for axis in spec.axes)
+    axes = (*(axis.key for axis in spec.axes), *([AXIS] if any(AXIS in cell.axes for cell in made) else []))
     final = tuple(_cell(cell, baseline) for cell, baseline in zip(cells, indices, strict=True))
     return Plan(
         spec=spec,
@@ -153,7 +155,10 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
                 found[replicate.run_id] = (cell, replicate, [index])
             else:
                 known[2].append(index)
-    parents = {replicate.parent for cell in cells for replicate in cell.replicates}
+    kept: dict[str, set[Kept]] = {}
+    for cell, replicate, _ in found.values():
+        for source in replicate.sources:
+            kept.setdefault(source, set()).add(cell.config.strategy.reads)
     return {
         run_id: PlannedRun(
             run_id,
@@ -162,8 +167,8 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
             cell.resources,
             tuple(indices),
             cell.config,
-            parent=replicate.parent,
-            is_parent=run_id in parents,
+            sources=replicate.sources,
+            kept=frozenset(kept.get(run_id, ())),
         )
         for run_id, (cell, replicate, indices) in found.items()
     }

@@ -1,6 +1,6 @@
 """Which runs of a plan are due, given what the ledger has."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from study.plan.plan import Plan, PlannedRun
@@ -25,12 +25,12 @@ def due_runs(
     policy: str = "only-missing",
     retry_failed: bool = False,
     only: Sequence[str] = (),
-    has_weights: Callable[[str], bool] = lambda run_id: True,
+    has_kept: Callable[[PlannedRun], bool] = lambda run: True,
 ) -> list[PlannedRun]:
     """Runs to be trained now, in plan order: complete ones are done, failed ones wait for `retry_failed`.
 
-    A run whose parent failed is not due. A parent is, whatever `only` says, where a due run needs its weights and they
-    are not there.
+    A run one of whose sources failed is not due. A source is, whatever `only` says, where a due run needs what it kept
+    and that is not there.
 
     Args:
         plan: the plan.
@@ -38,7 +38,7 @@ def due_runs(
         policy: "only-missing"; "always" trains everything again; "only-cache" trains nothing.
         retry_failed: failed runs are due too.
         only: `key=value` texts; runs of other cells are left aside. Of several with one key, one has to fit.
-        has_weights: whether the results folder has the kept weights of a run.
+        has_kept: whether the results folder has what a complete run was to keep for others.
 
     Raises:
         ConfigError: unknown policy, or an `only` that fits no cell.
@@ -54,43 +54,43 @@ def due_runs(
         done = {"complete"} if retry_failed else {"complete", "failed"}
         due = {run.run_id for run in chosen if _status(commits, run.run_id) not in done}
         due -= set() if retry_failed else blocked_runs(plan, commits)
-    due |= _needed_parents(plan, due, commits, has_weights)
+    due |= _needed_sources(plan, due, commits, has_kept)
     return [run for run in plan.runs.values() if run.run_id in due]
 
 
 def blocked_runs(plan: Plan, commits: Mapping[str, Commit]) -> set[str]:
-    """Runs that cannot start, because the run that they learn from failed, or is blocked itself."""
-    parents = {run.run_id: run.parent for run in plan.runs.values() if run.parent}
-    return blocked(parents, {run_id: commit.status for run_id, commit in commits.items()})
+    """Runs that cannot start, because a run that they need failed, or is blocked itself."""
+    sources = {run.run_id: run.sources for run in plan.runs.values() if run.sources}
+    return blocked(sources, {run_id: commit.status for run_id, commit in commits.items()})
 
 
-def blocked(parents: Mapping[str, str], states: Mapping[str, str]) -> set[str]:
-    """Runs without a result that learn from one that failed, directly or not.
+def blocked(sources: Mapping[str, Collection[str]], states: Mapping[str, str]) -> set[str]:
+    """Runs without a result that need one that failed, directly or not.
 
     Args:
-        parents: run id -> the run that it learns from.
+        sources: run id -> the runs that it needs.
         states: final status of committed runs.
     """
     stopped = {run_id for run_id, state in states.items() if state == "failed"}
-    waiting = {run_id: parent for run_id, parent in parents.items() if states.get(run_id) != "complete"}
-    while more := {run_id for run_id, parent in waiting.items() if parent in stopped} - stopped:
+    waiting = {run_id: needed for run_id, needed in sources.items() if states.get(run_id) != "complete"}
+    while more := {run_id for run_id, needed in waiting.items() if not stopped.isdisjoint(needed)} - stopped:
         stopped |= more
     return {run_id for run_id in stopped if states.get(run_id) != "failed"}
 
 
-def _needed_parents(
-    plan: Plan, due: set[str], commits: Mapping[str, Commit], has_weights: Callable[[str], bool]
+def _needed_sources(
+    plan: Plan, due: set[str], commits: Mapping[str, Commit], has_kept: Callable[[PlannedRun], bool]
 ) -> set[str]:
-    """Planned runs that due runs learn from, directly or not, and that are missing or kept no weights."""
+    """Planned runs that due runs need, directly or not, and that are missing or kept nothing."""
     needed: set[str] = set()
-    waiting = [plan.runs[run_id].parent for run_id in due]
+    waiting = [source for run_id in due for source in plan.runs[run_id].sources]
     while waiting:
         run_id = waiting.pop()
-        if not run_id or run_id in needed or run_id not in plan.runs:
+        if run_id in needed or run_id not in plan.runs:
             continue
-        if _status(commits, run_id) != "complete" or not has_weights(run_id):
+        if _status(commits, run_id) != "complete" or not has_kept(plan.runs[run_id]):
             needed.add(run_id)
-            waiting.append(plan.runs[run_id].parent)
+            waiting.extend(plan.runs[run_id].sources)
     return needed
 
 

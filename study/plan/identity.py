@@ -21,13 +21,14 @@ class Replicate:
     """A cell trained with one seed on one fold.
 
     Attributes:
-        parent: the run of this study that it learns from, which is trained first; empty where there is none.
+        fold: None where the run reads out the models of all folds.
+        sources: runs of the results folder that it needs something of, which come first.
     """
 
     seed: int
-    fold: int
+    fold: int | None
     run_id: str
-    parent: str = ""
+    sources: tuple[str, ...] = ()
 
 
 class Identities:

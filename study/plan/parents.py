@@ -28,14 +28,6 @@ def linked(cells: Sequence[Made], spec: Spec, problems: Problems) -> list[Made]:
     return [linker.cell(index) for index in range(len(cells))]
 
 
-def with_parent(config: RunConfig, run_id: str) -> RunConfig:
-    """The run as it learns from `run_id`."""
-    parent = config.strategy.parent
-    assert parent is not None, "only a run with a parent is given one"
-    strategy = config.strategy.with_parent(parent.model_copy(update={"run": run_id}))
-    return config.model_copy(update={"strategy": strategy})
-
-
 class _Linker:
     def __init__(self, cells: Sequence[Made], spec: Spec, problems: Problems) -> None:
         self.cells = cells
@@ -101,7 +93,7 @@ def _with_foreign_parent(cell: Made, parent: Parent | None) -> Made:
     """A run that learns from one of the results folder itself waits for it too, should it be planned."""
     if parent is None or not parent.run or parent.results:
         return cell
-    return replace(cell, replicates=tuple(replace(each, parent=parent.run) for each in cell.replicates))
+    return replace(cell, replicates=tuple(replace(each, sources=(parent.run,)) for each in cell.replicates))
 
 
 def _with_parents(cell: Made, teacher: Made, parent: Parent) -> Made:
@@ -110,17 +102,21 @@ def _with_parents(cell: Made, teacher: Made, parent: Parent) -> Made:
     distinct: dict[str, Replicate] = {}
     for each in cell.replicates:
         run_id = _replicate(teacher, seed=each.seed if parent.seed == "same" else parent.seed, fold=each.fold).run_id
-        run = with_parent(cell.config, run_id).model_copy(update={"seed": each.seed, "fold": each.fold})
-        child = Replicate(each.seed, each.fold, run.run_id(), parent=run_id)
+        run = _learning_from(cell.config, (run_id,)).model_copy(update={"seed": each.seed, "fold": each.fold})
+        child = Replicate(each.seed, each.fold, run.run_id(), sources=(run_id,))
         distinct.setdefault(child.run_id, child)
     replicates = tuple(distinct.values())
-    return replace(cell, config=with_parent(cell.config, replicates[0].parent), replicates=replicates)
+    return replace(cell, config=_learning_from(cell.config, replicates[0].sources), replicates=replicates)
 
 
-def _replicate(teacher: Made, *, seed: int, fold: int) -> Replicate:
-    known: Mapping[tuple[int, int], Replicate] = {(each.seed, each.fold): each for each in teacher.replicates}
+def _learning_from(config: RunConfig, run_ids: tuple[str, ...]) -> RunConfig:
+    return config.model_copy(update={"strategy": config.strategy.with_sources(run_ids)})
+
+
+def _replicate(teacher: Made, *, seed: int, fold: int | None) -> Replicate:
+    known: Mapping[tuple[int, int | None], Replicate] = {(each.seed, each.fold): each for each in teacher.replicates}
     if teacher.config.protocol.selection == "last":
-        fold = min(each.fold for each in teacher.replicates)  # it holds no fold out: one run for all of them
+        fold = teacher.replicates[0].fold  # it holds no fold out: one run for all of them
     if (seed, fold) not in known:
         seeds = ", ".join(str(each) for each in sorted({each.seed for each in teacher.replicates}))
         raise _ParentError(f"method '{teacher.method}' is not trained with seed {seed} on fold {fold} (seeds {seeds})")

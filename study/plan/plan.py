@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from study.plan.identity import Replicate
 from study.plan.layers import Sections
-from study.plan.parents import with_parent
 from study.spec.model import Resources
 from study.spec.spec import Claim, Spec
 from trainables.config import RunConfig
+from trainables.strategies.config import Kept
 
 if TYPE_CHECKING:
     from study.search.history import History
@@ -50,25 +50,28 @@ class PlannedRun:
     """One training; it may stand behind several cells.
 
     Attributes:
-        parent: the run that this one learns from, which is trained first; empty where there is none.
-        is_parent: whether runs of this plan learn from it: its weights are kept.
+        fold: None where the run reads out the models of all folds.
+        sources: runs that this one needs something of, which come first.
+        kept: what runs of this plan need of this one; it stays on disk.
     """
 
     run_id: str
     seed: int
-    fold: int
+    fold: int | None
     resources: Resources
     cells: tuple[int, ...]
     base: RunConfig = field(repr=False)
-    parent: str = ""
-    is_parent: bool = False
+    sources: tuple[str, ...] = ()
+    kept: frozenset[Kept] = frozenset()
 
     @cached_property
     def config(self) -> RunConfig:
         """The resolved configuration, without parameters that cannot matter; its `run_id()` is this run's."""
-        run = with_parent(self.base, self.parent) if self.parent else self.base
-        keep = run.keep.model_copy(update={"weights": "selected"}) if self.is_parent else run.keep
-        return run.model_copy(update={"seed": self.seed, "fold": self.fold, "keep": keep}).simplified()
+        run = self.base
+        update = {"seed": self.seed, "fold": self.fold or 0, "keep": run.keep.with_kept(self.kept)}
+        if self.sources:
+            update["strategy"] = run.strategy.with_sources(self.sources)
+        return run.model_copy(update=update).simplified()
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,8 @@ class Plan:
     def describe(self, run_id: str) -> str:
         """What a run is, in one line."""
         run = self.runs[run_id]
-        return f"{self.cells[run.cells[0]].title}, seed {run.seed}, fold {run.fold}"
+        fold = "all folds" if run.fold is None else f"fold {run.fold}"
+        return f"{self.cells[run.cells[0]].title}, seed {run.seed}, {fold}"
 
     def record(self) -> dict[str, Any]:
         """The content of `plan.json`: what analysis needs to know about cells, and nothing about how runs train."""
@@ -156,4 +160,4 @@ def _cell_record(cell: Cell) -> dict[str, Any]:
 
 def _replicate_record(replicate: Replicate) -> dict[str, Any]:
     record = {"seed": replicate.seed, "fold": replicate.fold, "run_id": replicate.run_id}
-    return {**record, "parent": replicate.parent} if replicate.parent else record
+    return {**record, "sources": list(replicate.sources)} if replicate.sources else record

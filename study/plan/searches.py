@@ -178,7 +178,7 @@ class _Tuned:
         sections = applied(self.draft.sections, self.space.settings(params, "tune"))
         parts = {kind: configs.config(section) for kind, section in sections.items()}
         if parts["protocol"] is not None:
-            parts["protocol"] = parts["protocol"].model_copy(update={"test": "never", "refit": False})
+            parts["protocol"] = parts["protocol"].model_copy(update={"test": "never", "refit": False, "readout": ()})
         return {**parts, "keep": Keep()}
 
     def _base(self, parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def untrained_cells(cells: Sequence[Made], replication: Replication) -> tuple[li
     for cell, row in zip(cells, rows, strict=True):
         axes = {key: value for key, value in cell.axes.items() if key in matter}
         first = result.setdefault(_place(axes), _with_axes(row, axes))
-        if first.replicates != row.replicates:
+        if first.replicates != row.replicates and not _same_embedding(first.config, row.config):
             doubtful.add(cell.method)
     return list(result.values()), [_doubt(doubtful, cells[0].method)] if doubtful else []
 
@@ -95,6 +95,12 @@ def _place(axes: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _with_axes(row: Made, axes: Mapping[str, Any]) -> Made:
     return Made(row.method, axes, row.sections, row.config, row.replicates, row.resources)
+
+
+def _same_embedding(first: RunConfig, other: RunConfig) -> bool:
+    """Whether two untrained networks differ in nothing but whether their features are cached."""
+    backbone = other.backbone.model_copy(update={"trainable": first.backbone.trainable})
+    return first.run_id() == other.model_copy(update={"backbone": backbone}).run_id()
 
 
 def _doubt(methods: set[str], first: str) -> str:

@@ -74,6 +74,15 @@ def attempt_order(attempt: str) -> tuple[int, int]:
     return int(generation), int(counter)
 
 
+def embeddings_key(run_id: str) -> str:
+    """Where a run keeps the embeddings of the test images, in their order, at its selected epoch."""
+    return f"artifacts/{run_id}/test_embeddings.pt"
+
+
+KEPT_KEYS = {"weights": weights_key, "embeddings": embeddings_key}
+"""What a run may keep for others, and where."""
+
+
 def parse_commit(name: str) -> Commit | None:
     """The commit that a file name in `runs/` states, or None for any other file."""
     match = _COMMIT.fullmatch(name)

@@ -1,10 +1,14 @@
 """Configuration of the strategies. `implementation` names a class with the interface of `strategies.plain.Plain`."""
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trainables.parts import Config, Part, hidden
+
+RunId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Kept = Literal["weights", "embeddings"]
+"""What one run may read of another: the weights, or the test embeddings, of its selected epoch."""
 
 
 class Parent(Config):
@@ -39,11 +43,26 @@ class StrategyConfig(Part):
     trains: ClassVar[bool] = True
     uses_loss: ClassVar[bool] = True
     """Whether the run's loss and synthesis take part; a strategy with an objective of its own leaves them out."""
+    reads: ClassVar[Kept] = "weights"
+    """What it reads of the runs in `sources`."""
 
     @property
     def parent(self) -> Parent | None:
         """The run that this one starts from or learns from; it is trained first."""
         return None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Ids of the runs in the same results folder that have to be complete first."""
+        parent = self.parent
+        return (parent.run,) if parent is not None and parent.run and not parent.results else ()
+
+    def with_sources(self, run_ids: tuple[str, ...]) -> Self:
+        """The same strategy on other runs; one that has a parent takes one run."""
+        parent = self.parent
+        if parent is None or len(run_ids) != 1:
+            raise ValueError(f"strategy '{self.name}' takes {int(parent is not None)} runs, got {len(run_ids)}")
+        return self.with_parent(parent.model_copy(update={"run": run_ids[0]}))
 
     def refused_parent(self, parent: Any, run: Any) -> str | None:
         """Why a run cannot learn from another one, and what would be possible; None where it can.

@@ -173,6 +173,21 @@ class AdamW(Adam):
     implementation: ClassVar[str] = "torch.optim:AdamW"
 
 
+class RMSprop(OptimizerConfig):
+    """Gradients divided by the running root mean square of their history."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    alpha: float = Field(0.99, gt=0, lt=1)
+    """Share of the old mean square that stays."""
+    eps: float = Field(1e-8, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    implementation: ClassVar[str] = "torch.optim:RMSprop"
+
+    def arguments(self) -> dict[str, Any]:
+        """As of the others; torch has no fused one."""
+        return {key: value for key, value in super().arguments().items() if key != "fused"}
+
+
 class SGD(OptimizerConfig):
     """Stochastic gradient descent with momentum."""
 
@@ -189,7 +204,7 @@ class SGD(OptimizerConfig):
         return self
 
 
-OPTIMIZERS = registered(Adam, AdamW, SGD, base=OptimizerConfig, group="dml_study.optimizers")
+OPTIMIZERS = registered(Adam, AdamW, SGD, RMSprop, base=OptimizerConfig, group="dml_study.optimizers")
 
 
 class Training(Config):
@@ -265,6 +280,9 @@ class Protocol(Config):
     """Test images are measured under each of these too, at the selected epoch."""
     label_ks: tuple[Annotated[int, Field(ge=1)], ...] = hidden((1, 10))
     """k of label_distance_at_k and ndcg_at_k, where images have continuous labels; 10 is always among them."""
+    readout: tuple[Annotated[str, Field(pattern=r"^(mean|concat)(_[1-9][0-9]*)?$")], ...] = hidden(())
+    """Rows per cell where it has several folds: `mean` of the fold models' metrics, metrics of their embeddings side by
+    side (`concat`). The width may be spelled out, mean_128 and concat_512, and is checked then. `mean` where empty."""
     test: Literal["selected", "every_eval", "never"] = "selected"
     """When test classes are looked at; every_eval is the papers' habit and fills columns of its own."""
 

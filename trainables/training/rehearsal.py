@@ -14,7 +14,7 @@ from torch import Tensor
 from trainables.config import REGISTRIES, RunConfig
 from trainables.datasets.splits import Split
 from trainables.errors import TrainingError
-from trainables.ledger.names import weights_key
+from trainables.ledger.names import KEPT_KEYS
 from trainables.parts import load_implementation
 from trainables.strategies.base import Strategy, no_artifacts
 from trainables.training import checkpoint
@@ -25,11 +25,11 @@ from trainables.training.fit import Fit, objective_title
 _EVALUATION_CLASSES = 8
 
 
-def rehearse(run: RunConfig, *, cache: Path, parents: Mapping[str, RunConfig] | None = None) -> dict[str, float]:
+def rehearse(run: RunConfig, *, cache: Path, sources: Mapping[str, RunConfig] | None = None) -> dict[str, float]:
     """One epoch of very few steps and one evaluation; returns the (meaningless) test or validation metrics.
 
     Args:
-        parents: runs by id that this one may learn from; untrained weights stand in for theirs.
+        sources: runs by id that this one may need; untrained weights and random embeddings stand in for theirs.
 
     Raises:
         TrainingError: the loss or a trained weight is not finite, or the state does not survive a checkpoint.
@@ -38,7 +38,8 @@ def rehearse(run: RunConfig, *, cache: Path, parents: Mapping[str, RunConfig] | 
     set_numerics(run)
     brief = _brief(run)
     data = _handful(load_run_data(run, cache=cache), run)
-    build = partial(load_implementation(run.strategy), artifacts=partial(_stand_in, parents=parents or {}, cache=cache))
+    artifacts = partial(_stand_in, sources=sources or {}, cache=cache, images=len(data.split.test))
+    build = partial(load_implementation(run.strategy), artifacts=artifacts)
     build(run, data, data)  # as it is: a memory may be too large for the real number of classes
     strategy: Strategy = build(brief, data, data)
     while not strategy.finished:
@@ -94,12 +95,15 @@ def _tensors(state: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _stand_in(key: str, *, parents: Mapping[str, RunConfig], cache: Path) -> bytes:
-    """The kept weights of a run as they are before training."""
-    found = {weights_key(run_id): run for run_id, run in parents.items()}
-    if key not in found:
+def _stand_in(key: str, *, sources: Mapping[str, RunConfig], cache: Path, images: int) -> bytes:
+    """The kept weights of a run as they are before training, or embeddings of any content."""
+    kept = {(kind, place(run_id)): run for run_id, run in sources.items() for kind, place in KEPT_KEYS.items()}
+    if run := kept.get(("embeddings", key)):
+        embeddings = torch.randn(images, run.embedding_dim, generator=torch.Generator().manual_seed(run.seed))
+        return checkpoint.to_bytes({"embeddings": embeddings, "validation": {}}, [])
+    run = kept.get(("weights", key))
+    if run is None:
         return no_artifacts(key)
-    run = found[key]
     weights = Fit(run, load_run_data(run, cache=cache), epochs=1).weights()
     return checkpoint.to_bytes({**weights, "config": run.model_dump_json()}, [])
 

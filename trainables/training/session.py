@@ -11,7 +11,7 @@ from trainables import provenance
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
-from trainables.ledger.names import live_key, weights_key
+from trainables.ledger.names import embeddings_key, live_key, weights_key
 from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
@@ -232,8 +232,8 @@ class Session:
             content = {**outcome.weights, "config": self.run.model_dump_json()}
             self.ledger.put(weights_key(self.run_id), checkpoint.to_bytes(content, []))
         if self.run.keep.embeddings == "test" and outcome.test_embeddings is not None:
-            content = {"embeddings": outcome.test_embeddings}
-            self.ledger.put(f"artifacts/{self.run_id}/test_embeddings.pt", checkpoint.to_bytes(content, []))
+            content = {"embeddings": outcome.test_embeddings, "validation": outcome.validation}
+            self.ledger.put(embeddings_key(self.run_id), checkpoint.to_bytes(content, []))
 
     def _log(self, line: str) -> None:
         self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")

@@ -31,3 +31,18 @@ def study(tmp_path: Path, short_folder: Path) -> Iterator[Study]:
     study = Study(tmp_path, short_folder)
     yield study
     study.kill_all()
+
+
+@pytest.fixture(scope="module")
+def ray_here() -> Iterator[None]:
+    """One Ray for all launches of this module. It believes in a GPU that is not there."""
+    import ray
+
+    from study.launch.cluster import ray_session
+
+    folder, init = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp")), ray.init
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "init", lambda **options: init(**{**options, "num_gpus": 1}))
+        with ray_session(None, folder=folder, gpus=True):
+            yield
+    shutil.rmtree(folder, ignore_errors=True)

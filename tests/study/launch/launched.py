@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.plan import build_plan
+from study.launch import LaunchOptions, Summary, launch
+from study.plan import Plan, build_plan
 from study.spec import load_spec
 from trainables.ledger import Ledger
 from trainables.losses import LOSSES
@@ -58,7 +60,7 @@ def train_here(folder: Path, text: str, *, cache: Path) -> dict[str, list[dict[s
     try:
         plan = build_plan(load_spec(spec, plugins=[PLUGIN]), cache=cache)
         ledger = Ledger.open(folder / "undisturbed", create=True)
-        for planned in sorted(plan.runs.values(), key=lambda run: bool(run.parent)):
+        for planned in sorted(plan.runs.values(), key=lambda run: bool(run.sources)):
             session = Session(planned.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
             while not session.done:
                 session.step()
@@ -77,6 +79,39 @@ def commits(results: Path) -> dict[str, bytes]:
 def checkpoints(results: Path) -> list[Path]:
     """What unfinished runs go on from."""
     return [path for path in results.glob("checkpoints/*/*.ckpt") if not path.name.startswith(".")]
+
+
+METHODS = """
+  base: {loss: norm_softmax}
+  ps: {loss: norm_softmax, synthesis: proxy_synthesis, baseline: base}
+"""
+ALPHA = "synthesis.mixup_alpha"
+
+
+@dataclass
+class Here:
+    """Launches in this process, in one folder."""
+
+    folder: Path
+    cache: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "s"
+
+    def plan(self, alphas: str, *, study: str = "s", **settings: Any) -> Plan:
+        """A study of a baseline and of Proxy Synthesis at some alphas: an untrained run, one, and one for each."""
+        path = self.folder / f"{study}.yaml"
+        path.write_text(spec_text(METHODS, compare=f"{ALPHA}: {alphas}", study=study, **settings))
+        return build_plan(load_spec(path), cache=self.cache)
+
+    def launch(self, plan: Plan, **options: Any) -> Summary:
+        where = self.folder / "results" / plan.study
+        return launch(plan, results=where, spec_text="", options=LaunchOptions(cache=self.cache, **options))
+
+
+def rows_by_run(results: Path) -> dict[str, dict[str, Any]]:
+    return {row["run_id"]: row for row in Ledger.open(results).read("runs").to_pylist()}
 
 
 class Sessions:

@@ -4,67 +4,24 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-import ray
-from launched import checkpoints, commits, results_of, spec_text, train_here
+from launched import ALPHA, Here, checkpoints, commits, results_of, rows_by_run
 from ray import tune
 
 import analysis
 from analysis.tables import comparison_table, render
-from study.launch import LaunchOptions, Summary, launch
+from study.launch import Summary
 from study.launch.adopt import adopt_siblings
-from study.launch.cluster import ResourceError, ray_session
+from study.launch.cluster import ResourceError
 from study.plan import Plan, build_plan
 from study.spec import load_spec
 from trainables.ledger import Ledger
-
-METHODS = """
-  base: {loss: norm_softmax}
-  ps: {loss: norm_softmax, synthesis: proxy_synthesis, baseline: base}
-"""
-ALPHA = "synthesis.mixup_alpha"
-
-
-@dataclass
-class Here:
-    """Launches in this process, in one folder."""
-
-    folder: Path
-    cache: Path
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "s"
-
-    def plan(self, alphas: str, *, study: str = "s", **settings: Any) -> Plan:
-        """A study of a baseline and of Proxy Synthesis at some alphas: an untrained run, one, and one for each."""
-        path = self.folder / f"{study}.yaml"
-        path.write_text(spec_text(METHODS, compare=f"{ALPHA}: {alphas}", study=study, **settings))
-        return build_plan(load_spec(path), cache=self.cache)
-
-    def launch(self, plan: Plan, **options: Any) -> Summary:
-        where = self.folder / "results" / plan.study
-        return launch(plan, results=where, spec_text="", options=LaunchOptions(cache=self.cache, **options))
-
-
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """One Ray for all launches of this module. It believes in a GPU that is not there."""
-    folder, init = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp")), ray.init
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray, "init", lambda **options: init(**{**options, "num_gpus": 1}))
-        with ray_session(None, folder=folder, gpus=True):
-            yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -83,61 +40,11 @@ def here(template: Path, tmp_path: Path, private_cache: Path) -> Here:
     return Here(tmp_path, private_cache)
 
 
-STUDENTS = """
-  student: {strategy: {name: transfer, teacher: {method: teacher}}, settings: {embedding_dim: 8}, baseline: teacher}
-  teacher: {loss: proxy_anchor}
-"""
-
-
-def students(here: Here, *, methods: str = STUDENTS, plugins: tuple[Path, ...] = ()) -> Plan:
-    """A study whose students stand before their teachers; two seeds."""
-    path = here.folder / "students.yaml"
-    path.write_text(spec_text(methods, study="students", seeds=2))
-    return build_plan(load_spec(path, plugins=plugins), cache=here.cache)
-
-
-def test_students_wait_for_their_teachers_and_learn_what_a_plain_loop_learns(here: Here) -> None:
-    plan = students(here)
-    results = here.folder / "results" / "students"
-    assert here.launch(plan) == Summary(planned=6, complete=6, trained=5, adopted=1)
-    assert results_of(results) == train_here(here.folder, (here.folder / "students.yaml").read_text(), cache=here.cache)
-    teachers = {run.run_id for run in plan.runs.values() if run.is_parent}
-    assert {path.parent.name for path in (results / "artifacts").glob("*/weights.pt")} == teachers
-    ended = {run_id: row["ended_at"] for run_id, row in rows_by_run(results).items()}
-    started = {run_id: row["started_at"] for run_id, row in rows_by_run(results).items()}
-    assert all(started[run.run_id] >= ended[run.parent] for run in plan.runs.values() if run.parent)
-
-
-def test_a_teacher_whose_weights_are_gone_is_trained_again_for_a_new_student(here: Here) -> None:
-    here.launch(students(here))
-    results = here.folder / "results" / "students"
-    before = results_of(results)
-    shutil.rmtree(results / "artifacts")
-    assert here.launch(students(here)).trained == 0
-    plan = students(here, methods=f"{STUDENTS}  other: {{extends: student, settings: {{embedding_dim: 4}}}}\n")
-    assert here.launch(plan) == Summary(planned=8, complete=8, trained=4)
-    rows = {row["run_id"]: row for row in results_of(results)["runs"]}
-    assert all(rows[row["run_id"]] == row for row in before["runs"])
-
-
-def test_students_of_a_failed_teacher_are_blocked_until_it_is_trained(here: Here) -> None:
-    plugin = Path(__file__).with_name("odd_losses.py")
-    plan = students(here, methods=STUDENTS.replace("proxy_anchor", "broken"), plugins=(plugin,))
-    expected = {"planned": 6, "complete": 2, "failed": 2, "missing": 2, "blocked": 2}
-    assert here.launch(plan) == Summary(**expected, trained=3, adopted=1)
-    assert here.launch(plan) == Summary(**expected)
-    assert here.launch(plan, retry_failed=True) == Summary(**expected, trained=2)
-
-
 def run_of(plan: Plan, method: str, alpha: float | None = None) -> str:
     """The one run behind a cell."""
     cells = [cell for cell in plan.cells if cell.method == method and cell.axes.get(ALPHA) == alpha]
     (run_id,) = {replicate.run_id for cell in cells for replicate in cell.replicates}
     return run_id
-
-
-def rows_by_run(results: Path) -> dict[str, dict[str, Any]]:
-    return {row["run_id"]: row for row in Ledger.open(results).read("runs").to_pylist()}
 
 
 def test_a_baseline_shared_by_two_alphas_is_trained_once(here: Here) -> None:

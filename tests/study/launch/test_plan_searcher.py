@@ -28,14 +28,14 @@ class Controller:
 
 
 def test_every_due_run_is_suggested_once_in_plan_order() -> None:
-    configurations = [{"run_id": name, "parent": ""} for name in "abc"]
+    configurations = [{"run_id": name, "sources": ()} for name in "abc"]
     searcher = PlanSearcher(configurations, stop=StopRequest())
     assert [searcher.suggest(f"trial {n}") for n in range(5)] == [*configurations, Searcher.FINISHED, Searcher.FINISHED]
 
 
 def test_nothing_more_is_suggested_once_the_launch_is_to_end() -> None:
     stop = StopRequest()
-    searcher = PlanSearcher([{"run_id": "a", "parent": ""}, {"run_id": "b", "parent": ""}], stop=stop)
+    searcher = PlanSearcher([{"run_id": "a", "sources": ()}, {"run_id": "b", "sources": ()}], stop=stop)
     searcher.suggest("1")
     searcher.on_trial_complete("1")
     assert not stop.requested
@@ -44,10 +44,18 @@ def test_nothing_more_is_suggested_once_the_launch_is_to_end() -> None:
     assert searcher.suggest("2") == Searcher.FINISHED
 
 
-def family() -> tuple[PlanSearcher, dict[str, dict[str, str]]]:
+def family() -> tuple[PlanSearcher, dict[str, dict[str, object]]]:
     """A child, its parent, a grandchild, a stranger, and a child of a run that is complete already."""
-    parents = {"child": "parent", "parent": "", "grandchild": "child", "stranger": "", "late": "complete before"}
-    configurations = {run_id: {"run_id": run_id, "parent": parent} for run_id, parent in parents.items()}
+    sources = {
+        "child": ["stranger", "parent"],
+        "parent": [],
+        "grandchild": ["child"],
+        "stranger": [],
+        "late": ["complete before"],
+    }
+    configurations: dict[str, dict[str, object]] = {
+        run_id: {"run_id": run_id, "sources": needed} for run_id, needed in sources.items()
+    }
     return PlanSearcher(list(configurations.values()), stop=StopRequest()), configurations
 
 

@@ -31,7 +31,7 @@ class Commit:
 def replicates(plan: Plan, method: str) -> dict[tuple[str, int, int], tuple[str, str]]:
     """(run_id, parent) by dataset, seed and fold."""
     return {
-        (cell.axes["dataset"], each.seed, each.fold): (each.run_id, each.parent)
+        (cell.axes["dataset"], each.seed, each.fold): (each.run_id, "".join(each.sources))
         for cell in plan.cells
         if cell.method == method
         for each in cell.replicates
@@ -48,8 +48,8 @@ def test_every_student_learns_from_the_run_of_its_dataset_seed_and_fold(make_pla
         assert planned.config.strategy.parent is not None
         assert planned.config.strategy.parent.run == parent
         assert planned.config.run_id() == run_id
-        assert plan.runs[parent].is_parent and plan.runs[parent].config.keep.weights == "selected"
-        assert not planned.is_parent and planned.config.keep.weights == "none"
+        assert plan.runs[parent].kept == {"weights"} and plan.runs[parent].config.keep.weights == "selected"
+        assert not planned.kept and planned.config.keep.weights == "none"
 
 
 def test_the_id_of_a_student_depends_on_its_teacher_and_on_nothing_of_the_teachers_name(make_plan: MakePlan) -> None:
@@ -65,7 +65,7 @@ def test_the_id_of_a_student_depends_on_its_teacher_and_on_nothing_of_the_teache
 def test_the_cell_of_a_student_shows_the_teacher_of_its_first_replicate(make_plan: MakePlan) -> None:
     for cell in make_plan(SPEC).cells:
         parent = cell.config.strategy.parent
-        assert (parent.run if parent else "") == cell.replicates[0].parent
+        assert ((parent.run,) if parent else ()) == cell.replicates[0].sources
 
 
 def test_a_fixed_seed_gives_all_students_one_teacher(make_plan: MakePlan) -> None:
@@ -120,7 +120,7 @@ def test_students_of_failed_teachers_are_blocked(make_plan: MakePlan) -> None:
 
 
 def test_a_run_is_blocked_by_what_failed_above_it_but_not_past_a_complete_run() -> None:
-    parents = {"child": "parent", "grandchild": "child"}
+    parents = {"child": ["stranger", "parent"], "grandchild": ["child"]}
     assert blocked(parents, {"parent": "failed"}) == {"child", "grandchild"}
     assert blocked(parents, {"parent": "failed", "child": "failed"}) == {"grandchild"}
     assert blocked(parents, {"parent": "failed", "child": "complete"}) == set()
@@ -133,9 +133,9 @@ def test_a_teacher_without_weights_is_due_again_where_a_student_is(make_plan: Ma
     (student, parent), *others = replicates(plan, "student").values()
     commits = {run_id: Commit("complete") for run_id in [*teachers, *(run_id for run_id, _ in others)]}
     assert [run.run_id for run in due_runs(plan, commits)] == [student]
-    assert {run.run_id for run in due_runs(plan, commits, has_weights=lambda run_id: False)} == {student, parent}
+    assert {run.run_id for run in due_runs(plan, commits, has_kept=lambda run: False)} == {student, parent}
     commits[student] = Commit("complete")
-    assert due_runs(plan, commits, has_weights=lambda run_id: False) == []
+    assert due_runs(plan, commits, has_kept=lambda run: False) == []
 
 
 def test_only_students_bring_their_missing_teachers(make_plan: MakePlan) -> None:
@@ -148,8 +148,8 @@ def test_only_students_bring_their_missing_teachers(make_plan: MakePlan) -> None
 
 def test_the_record_names_parents(make_plan: MakePlan) -> None:
     plan = make_plan(SPEC)
-    recorded = {each["run_id"]: each.get("parent") for cell in plan.record()["cells"] for each in cell["replicates"]}
-    assert recorded == {run_id: run.parent or None for run_id, run in plan.runs.items()}
+    recorded = {each["run_id"]: each.get("sources") for cell in plan.record()["cells"] for each in cell["replicates"]}
+    assert recorded == {run_id: list(run.sources) or None for run_id, run in plan.runs.items()}
 
 
 def test_a_planned_student_survives_json(make_plan: MakePlan) -> None:

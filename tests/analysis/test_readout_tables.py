@@ -1,0 +1,77 @@
+"""Several readings of the same fold models in one table: each is compared with its like."""
+
+from typing import Any
+
+from study_in_memory import Study
+
+from analysis.tables import Table, comparison_table
+from analysis.tables.layout import lay_out
+
+ENSEMBLE: dict[str, Any] = {"strategy": "fold_ensemble", "embedding_dim": 256}
+
+
+def study() -> Study:
+    """Two methods, each read out twice; a joined row is better than any mean."""
+    made = Study(axes=["dataset", "readout"], seeds=(0, 1), folds=1)
+    made.add("untrained", [0.45] * 2, run_ids=["a" * 16] * 2, settings={"strategy": "untrained"})
+    means = made.add("base", both([0.40, 0.42]), readout="mean_64")
+    joined = made.add("base", both([0.60, 0.62]), readout="concat_256", settings=ENSEMBLE)
+    made.add("better", both([0.50, 0.53]), baseline=means, readout="mean_64")
+    made.add("better", both([0.58, 0.60]), baseline=joined, readout="concat_256", settings=ENSEMBLE)
+    return made
+
+
+def both(values: list[float]) -> dict[str, list[float | None]]:
+    return {"test_map_at_r": list(values), "val_map_at_r": list(values)}
+
+
+def rows(table: Table) -> dict[tuple[str, ...], str]:
+    method, found = "", {}
+    for row in lay_out(table).body:
+        method = row[0].text or method
+        found[method, row[1].text] = row[3].text
+    return found
+
+
+def test_the_best_is_marked_within_each_reading() -> None:
+    table = comparison_table(study().results(), metrics=["map_at_r"])
+    bold = {row.labels[:2]: row.cells[0].bold for row in table.rows}
+    assert bold == {
+        ("untrained", ""): False,  # better than one mean, but not the best of anything
+        ("base", "mean_64"): False,
+        ("base", "concat_256"): True,
+        ("better", "mean_64"): True,
+        ("better", "concat_256"): False,
+    }
+    notes = "\n".join(table.footnotes)
+    assert "the best mean of a column among rows of one readout" in notes
+    assert "A lone seed" not in notes
+    assert "mean_64: their metrics, averaged; concat_256: metrics of their embeddings side by side" in notes
+    assert "Network: conv4, embedding dimension 64." in notes  # that of the models, not the joined width
+
+
+def test_an_untrained_network_that_beats_every_reading_is_marked() -> None:
+    made = study()
+    for run in made.runs.values():
+        if run["strategy"] == "untrained":
+            run["test_map_at_r"] = 0.9
+    table = comparison_table(made.results(), metrics=["map_at_r"])
+    assert [row.cells[0].bold for row in table.rows] == [True, False, False, False, False]
+
+
+def test_differences_are_to_the_same_reading_of_the_baseline() -> None:
+    found = rows(comparison_table(study().results(), metrics=["map_at_r"], deltas=()))
+    assert found["better", "mean_64"] == "51.50 ± 2.12"
+    table = comparison_table(study().results(), metrics=["map_at_r"])
+    deltas = {row.labels[:2]: row.cells[0].delta for row in table.rows if row.labels[0] == "better"}
+    assert [round(delta.difference, 6) for delta in deltas.values() if delta] == [10.5, -2.0]
+
+
+def test_settings_are_chosen_within_each_reading() -> None:
+    made = Study(axes=["dataset", "synthesis.ratio", "readout"], seeds=(0, 1))
+    for ratio, value in ((0.5, 0.4), (1.0, 0.6)):
+        made.add("base", both([value, value]), synthesis__ratio=ratio, readout="mean_64")
+        made.add("base", both([value, value]), synthesis__ratio=ratio, readout="concat_256", settings=ENSEMBLE)
+    table = comparison_table(made.results(), metrics=["map_at_r"], best="val_map_at_r")
+    assert [row.labels for row in table.rows] == [("base", "1.0", "mean_64"), ("base", "1.0", "concat_256")]
+    assert "differ between datasets" not in "\n".join(table.footnotes)
