@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from study.launch.machines import Machines
 from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
 from study.launch.signals import StopRequest
+from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
-from study.plan import Plan, PlannedRun, Resources, blocked_runs, due_runs
+from study.plan import Plan, PlannedRun, Resources, due_runs
 from study.search import Search, SearchHistory
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
@@ -24,60 +25,6 @@ from trainables.ledger.names import KEPT_KEYS
 
 _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
-
-
-@dataclass(frozen=True)
-class LaunchOptions:
-    """How to launch; nothing here changes a run's numbers.
-
-    Attributes:
-        cache: folder of decoded images and features.
-        address: of a Ray cluster; None starts a private local instance.
-        checkpoint_seconds: least time between two checkpoints of a run.
-        retry_failed: failed runs are due again.
-        policy: only-missing, always or only-cache.
-        only: dotted key -> value; other runs are left alone.
-        stage: "tune" ends when all settings are chosen, "confirm" searches nothing, "all" does both.
-    """
-
-    cache: Path
-    address: str | None = None
-    checkpoint_seconds: float = 30.0
-    retry_failed: bool = False
-    policy: str = "only-missing"
-    only: Sequence[str] = ()
-    stage: str = "all"
-
-
-@dataclass
-class Summary:
-    """What a launch did and what is left.
-
-    Attributes:
-        planned: runs of the plan; complete, failed, missing: how many of them are in which state now.
-        trained: runs that this launch committed.
-        adopted: runs copied from sibling studies.
-        blocked: how many of the missing ones wait for a run that failed.
-        interrupted: a signal ended the launch early.
-        errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
-        settings: of all searches; settings_done: how many of them are finished.
-        tune_failed: runs of these settings that failed.
-        hopeless: searches that are over and found no setting that trains.
-    """
-
-    planned: int
-    complete: int = 0
-    failed: int = 0
-    missing: int = 0
-    blocked: int = 0
-    trained: int = 0
-    adopted: int = 0
-    interrupted: bool = False
-    errors: list[str] = field(default_factory=list)
-    settings: int = 0
-    settings_done: int = 0
-    tune_failed: int = 0
-    hopeless: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -122,7 +69,9 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
         if work is None:
             raise
         stop.fail(str(error))
-    return _summarise(work, ledger, stop=stop)
+    return summarised(
+        work.plan, ledger, before=work.before, adopted=work.adopted, interrupted=stop.interrupted, errors=stop.errors
+    )
 
 
 @dataclass(frozen=True)
@@ -297,30 +246,3 @@ def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Itera
             "session": session,
             "resources": demand(planned.resources),
         }
-
-
-def _summarise(work: _Work, ledger: Ledger, *, stop: StopRequest) -> Summary:
-    plan, commits = work.plan, ledger.commits()
-    states = [commits[run_id].status if run_id in commits else "missing" for run_id in plan.runs]
-    return Summary(
-        planned=len(states),
-        complete=states.count("complete"),
-        failed=states.count("failed"),
-        missing=states.count("missing"),
-        blocked=len(blocked_runs(plan, commits)),
-        trained=sum(work.before.get(run_id) != commit for run_id, commit in commits.items()),
-        adopted=work.adopted,
-        interrupted=stop.interrupted,
-        errors=stop.errors,
-        **_searched(work.plan, commits),
-    )
-
-
-def _searched(plan: Plan, commits: Mapping[str, Commit]) -> dict[str, Any]:
-    tuned = {run.run_id for search in plan.searches for each in search.candidates for run in each.runs}
-    return {
-        "settings": sum(search.trials for search in plan.searches),
-        "settings_done": sum(search.done for search in plan.searches),
-        "tune_failed": sum(commits[run_id].status == "failed" for run_id in tuned & commits.keys()),
-        "hopeless": [search.cell.title for search in plan.searches if search.over and search.chosen is None],
-    }
