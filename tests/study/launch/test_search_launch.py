@@ -61,7 +61,7 @@ def test_a_search_killed_in_the_middle_goes_on_and_is_confirmed(
     study: Study, private_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study.write(SPEC)
-    process = study.command("run", "s.yaml", "--checkpoint-seconds", "0")
+    process = study.command("run", "s.yaml", "--stage", "tune")
     wait_for(lambda: len(study.commits()) >= 3, "half a search", process=process)
     process.kill()
     process.communicate()
