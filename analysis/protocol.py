@@ -1,13 +1,15 @@
 """One sentence per fact about how the numbers were made: data, crops, network, training, selection of the epoch."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePath
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from analysis.cells import UNTRAINED
 from analysis.labels import enumeration, value_text
 from analysis.loading import Results
-from analysis.metrics import describe
+from analysis.protocol_facts import CROPS, EPOCH, NETWORK, TRAINING, Config, at, crop_size, evaluation_crop
+from analysis.protocol_sentences import Used, told
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,25 +39,33 @@ def protocol_line(results: Results, cells: "Iterable[CellKey]") -> str:
 
 
 def _sentences(used: "pd.DataFrame") -> list[str]:
-    trained = used[~used["strategy"].isin(["untrained", "fold_ensemble"])]
+    runs = used_runs(used)
+    trained = [run for run in runs if at(run.config, "strategy.name") != UNTRAINED]
     return [
         _sentence("Data", _texts(used, _DATASET, _dataset)),
-        _sentence("Crops", list(dict.fromkeys(map(_crops, used["config"])))),
-        _sentence("Network", _texts(trained, _NETWORK, _network)),
-        _shared("Training", _texts(trained, _TRAINING, _training)),
-        _sentence("Epoch", _texts(trained, [f"protocol.{key}" for key in _SELECTION], _selection)),
-        _sentence("Test classes", _texts(trained, ["protocol.test", "protocol.evaluate_every"], _looks)),
+        _sentence("Crops", [told(CROPS, _views(runs, trained))]),
+        *(_sentence(subject, [told(facts, trained)]) for subject, facts in _TOLD.items()),
+        _sentence("Test classes", list(dict.fromkeys(_looks(run.config) for run in trained))),
         _sentence("Distance", _texts(used, ["protocol.distance"], value_text)),
     ]
 
 
+def used_runs(used: "pd.DataFrame") -> list[Used]:
+    """Rows of runs whose configuration is known, as JSON; one for all that differ in seed and fold alone."""
+    columns = used[["dataset", "method", "config"]].dropna(subset="config").astype(str)
+    rows = {(dataset, method, _REPLICATE.sub("", text)): text for dataset, method, text in columns.to_numpy()}
+    return [Used(dataset, method, json.loads(text)) for (dataset, method, _), text in rows.items()]
+
+
+def _views(runs: Sequence[Used], trained: Sequence[Used]) -> list[Used]:
+    """Without untrained networks that see images as trained ones do in evaluation."""
+    seen = {(evaluation_crop(run.config), crop_size(run.config)) for run in trained}
+    return [run for run in runs if run in trained or (evaluation_crop(run.config), crop_size(run.config)) not in seen]
+
+
+_REPLICATE = re.compile(r'"(seed|fold)": ?\d+')
+_TOLD = {"Network": NETWORK, "Training": TRAINING, "Epoch": EPOCH}
 _DATASET = ("dataset", "dataset_revision", "dataset.image_size", "dataset.resize")
-_NETWORK = (
-    *("backbone", "backbone.architecture", "backbone.weights", "backbone.weights_revision"),
-    *("backbone.trainable", "backbone.pooling", "embedding_dim"),
-)
-_TRAINING = ("training.epochs", "training.batch_size", "sampler.name", "sampler.images_per_class", "optimizer.name")
-_SELECTION = ("selection", "select_by", "validation_folds", "refit")
 _RESIZED = {"crop": "short side and middle", "squash": "squashed", "whole": "whole"}
 
 
@@ -71,11 +81,6 @@ def _sentence(subject: str, texts: Sequence[str]) -> str:
     return f"{subject}: {enumeration(known)}." if known else ""
 
 
-def _shared(subject: str, texts: Sequence[str]) -> str:
-    """A sentence on what all runs have in common; none where they differ, which the rows tell."""
-    return _sentence(subject, texts) if len(texts) == 1 else ""
-
-
 def _dataset(title: Any, revision: Any, image_size: Any, resize: Any) -> str:
     details = [f"revision {str(revision)[:12]}"] if value_text(revision) else []
     details += [f"{int(image_size)} px"] if value_text(image_size) else []
@@ -83,64 +88,12 @@ def _dataset(title: Any, revision: Any, image_size: Any, resize: Any) -> str:
     return value_text(title) + (f" ({', '.join(details)})" if details else "")
 
 
-def _crops(config: Any) -> str:
-    """How training and evaluation see images, from a run's configuration as JSON; empty where it is not known."""
-    run: Mapping[str, Any] = json.loads(config) if isinstance(config, str) else {}
-    if "augmentation" not in run:
-        return ""
-    crops = run["augmentation"]
-    images = run["backbone"]["trainable"] and run["strategy"]["name"] != "untrained"
-    training = _random(crops) if images else ""
-    share, size = crops.get("test_crop", 1.0), crops.get("crop_size")
-    cut = share < 1 or size is not None or run["dataset"].get("resize") == "whole"
-    seen = f"the middle square of {100 * share:g} % of the short side" if cut else "whole images"
-    both = f"{training} for training, {seen} for evaluation" if training else seen
-    return both + (f", at {size} px" if size is not None else "")
-
-
-def _random(crops: Mapping[str, Any]) -> str:
-    low, high = crops["crop_scale"]
-    area = f"random {100 * low:g}–{100 * high:g} % of the area" if (low, high) != (1, 1) else ""
-    return " and ".join(filter(None, [area, "random mirroring" if crops["flip"] else ""]))
-
-
-def _network(
-    backbone: Any, architecture: Any, weights: Any, revision: Any, trainable: Any, pooling: Any, embedding_dim: Any
-) -> str:
-    name = " ".join(filter(None, [value_text(backbone), value_text(architecture)]))
-    origin = [PurePath(weights).name] if value_text(weights) else []
-    origin += [f"revision {str(revision)[:12]}"] if value_text(revision) else []
-    loaded = f" (weights {', '.join(origin)})" if origin else ""
-    frozen = ", frozen" if trainable is False or trainable == 0 else ""
-    pooled = f", {value_text(pooling)} pooling" if value_text(pooling) not in ("", "avg") else ""
-    width = f", embedding dimension {int(embedding_dim)}" if value_text(embedding_dim) else ""
-    return f"{name}{loaded}{frozen}{pooled}{width}"
-
-
-def _training(epochs: Any, batch_size: Any, sampler: Any, images: Any, optimizer: Any) -> str:
-    if not value_text(epochs):
-        return ""
-    number, each = int(epochs), f", {int(images)} images per class" if value_text(images) else ""
-    batches = f"{value_text(sampler)} batches of {int(batch_size)}{each}"
-    return f"{number} epoch{'s' * (number != 1)} of {batches}, {value_text(optimizer)}"
-
-
-def _looks(test: Any, every: Any) -> str:
+def _looks(config: Config) -> str:
     """Nothing where test classes are looked at once, which is what readers expect."""
+    test, number = at(config, "protocol.test"), at(config, "protocol.evaluate_every", 1)
     if test != "every_eval":
         return "not looked at" if test == "never" else ""
-    number = int(every)
     return f"looked at every {'epoch' if number == 1 else f'{number} epochs'}"
-
-
-def _selection(selection: Any, select_by: Any, folds: Any, refit: Any) -> str:
-    if selection == "last":
-        return "the last one, trained on all training classes"
-    if selection != "best_validation":
-        return value_text(selection)
-    metric = describe(f"test_{select_by}").label
-    again = ", then trained again on all training classes" if refit else ""
-    return f"best {metric} on validation classes (1 of {int(folds)} folds of the training classes){again}"
 
 
 def _conflicts(runs: "pd.DataFrame") -> list[str]:

@@ -9,6 +9,7 @@ from ray import tune
 from trainables.config import RunConfig
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
+from trainables.memory import keep_freed_memory
 from trainables.plugins import load_plugins
 from trainables.provenance import host_name
 from trainables.training.session import Session, SessionOptions
@@ -75,6 +76,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
 
 
 def _open_session(config: dict[str, Any]) -> Session:
+    keep_freed_memory()
     settings = config["session"]
     options = SessionOptions(
         study=settings["study"],

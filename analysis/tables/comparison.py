@@ -8,6 +8,7 @@ from analysis.cells import UNTRAINED, PlannedCell, choose_cells, planned_cells
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
 from analysis.metrics import DEFAULT_METRICS, SELECTED_ON_TEST, Metric, find_metric
+from analysis.protocol_columns import cell_protocols
 from analysis.samples import EMPTY, CellKey, Sample, cell_samples
 from analysis.statistics import Comparison, bold_cells, compare_all, summarize
 from analysis.tables.model import Cell, Column, Row, Table
@@ -152,11 +153,13 @@ def _rows(
     cells_by_column = [_column_cells(lines, column, samples[column.metric.column]) for column in columns]
     axes = _shown_axes(results, lines)
     several = len(results.sources) > 1
+    protocols = cell_protocols(results, [cell.key for line in lines for cell in line.cells.values()])
     rows = []
     for index, line in enumerate(lines):
         settings = [" / ".join(_distinct(line, axis)) for axis in axes]
         labels = (*([line.study] if several else []), line.method, *settings)
-        rows.append(Row(labels, tuple(cells[index] for cells in cells_by_column), blocks[index], line.reading))
+        told = {dataset: protocols.get(cell.key, {}) for dataset, cell in line.cells.items()}
+        rows.append(Row(labels, tuple(cells[index] for cells in cells_by_column), blocks[index], line.reading, told))
     return tuple(rows)
 
 

@@ -4,17 +4,27 @@ import csv
 from io import StringIO
 from math import isfinite
 
+from analysis.protocol_columns import FIELDS
 from analysis.tables.model import Cell, Column, Table
 
 
 def csv_text(table: Table) -> str:
-    """One line per row of the table. Missing numbers are empty; footnotes are left out, flags stand in the header."""
+    """One line per row of the table. Missing numbers are empty; footnotes are left out, flags stand in the header.
+
+    Behind the numbers stands the protocol of the runs that they come from, for each dataset: "glyphs dataset_revision",
+    "glyphs backbone", "glyphs embedding_dim", "glyphs crops", "glyphs selection", ... (`protocol_columns.FIELDS`).
+    """
+    datasets = list(dict.fromkeys(column.dataset for column in table.columns))
+    protocol = [(dataset, name) for dataset in datasets for name in FIELDS]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*table.headings, *(name for column in table.columns for name in _names(column))])
+    names = [name for column in table.columns for name in _names(column)]
+    writer.writerow([*table.headings, *names, *map(" ".join, protocol)])
     for row in table.rows:
         pairs = zip(row.cells, table.columns, strict=True)
-        writer.writerow([*row.labels, *(value for cell, column in pairs for value in _values(cell, column))])
+        numbers = [value for cell, column in pairs for value in _values(cell, column)]
+        told = [row.protocols.get(dataset, {}).get(name, "") for dataset, name in protocol]
+        writer.writerow([*row.labels, *numbers, *told])
     return out.getvalue()
 
 

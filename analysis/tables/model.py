@@ -1,6 +1,7 @@
 """A comparison table as values, before any rendering."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from analysis.metrics import Metric
 from analysis.statistics import Comparison, Summary
@@ -45,12 +46,14 @@ class Row:
         labels: one text per heading; the method's name is among them.
         block: rows of one block belong together, a gap separates blocks.
         reading: the rows that it is compared with have the same; None where there is one reading.
+        protocols: by dataset, the fields of `analysis.protocol_columns` for the runs behind the numbers.
     """
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     block: int = 0
     reading: str | None = None
+    protocols: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`datasets`: what there is, whether a copy of it is whole, and what its images look like."""
+"""`datasets`: what there is, how to get it, whether a copy of it is whole, and what its images look like."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Datasets: what there is, whether a copy is whole, what it looks like.", no_args_is_help=True)
 
-_SHOWN = 20
-
 Dataset = Annotated[
     str,
     typer.Argument(
-        metavar="DATASET", help="Its name, the name that --spec gives it, or a folder, zip or CSV file of images."
+        metavar="DATASET",
+        help="Its name, the name that --spec or a shipped study gives it, or a folder, zip or CSV file of images.",
     ),
 ]
 Spec = Annotated[str | None, typer.Option("--spec", metavar="SPEC", help="A study whose `datasets` are meant.")]
@@ -43,17 +42,26 @@ def list_(spec: Spec = None) -> None:
     file = None if spec is None else find_spec(spec)
     named = {} if file is None else spec_datasets(file)
     folders = data_folders(None if file is None else file.absolute().parent)
-    table = Table("name", "what", "needs", "found", box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table("name", "what", "needs", "download", "found", box=None, padding=(0, 2, 0, 0), header_style="bold")
     for name, cls in DATASETS.items():
         field = cls.model_fields.get("path")
         path = "" if field is None or field.is_required() else str(field.default)
         needs = "nothing" if field is None else f"{path or 'path'}: {field.description}"
-        table.add_row(name, _summary(cls.__doc__), Text(needs), "yes" if field is None else _found(path, folders))
+        table.add_row(
+            name, _summary(cls.__doc__), Text(needs), _download(name), "yes" if field is None else _found(path, folders)
+        )
     for name, fields in named.items():
         path = str(fields.get("path", ""))
-        table.add_row(name, f"{fields['name']}, in {spec}", Text(path or "nothing"), _found(path, folders))
+        table.add_row(name, f"{fields['name']}, in {spec}", Text(path or "nothing"), "", _found(path, folders))
     console_out().print(table)
     typer.echo(f"looked in {', '.join(map(str, folders))}; $DML_STUDY_DATA names the folder of your images")
+
+
+def _download(name: str) -> str:
+    """Whether `prepare` can fetch it."""
+    from trainables.datasets.archives import ARCHIVES
+
+    return "" if name not in ARCHIVES else "yes" if ARCHIVES[name].downloadable else "by hand"
 
 
 def _summary(text: str | None) -> str:
@@ -65,29 +73,64 @@ def _found(path: str, folders: list[Path]) -> str:
 
 
 @app.command()
-def verify(dataset: Dataset, spec: Spec = None, set_: Set = None, cache: options.Cache = None) -> None:
-    """Read every image of a dataset; report the counts of each split and what is missing or unreadable."""
-    from rich.table import Table
+def prepare(
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="A public dataset, or the name that --spec gives it.")
+    ],
+    from_: Annotated[
+        list[Path] | None,
+        typer.Option("--from", metavar="FILE|FOLDER", help="Archives, or where they lie; may be repeated."),
+    ] = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch archives that are nowhere.")] = False,
+    into: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Data folder to make it in; $DML_STUDY_DATA or ./data by default."),
+    ] = None,
+    checksum: Annotated[
+        str,
+        typer.Option(
+            metavar="published|any",
+            callback=options.one_of("published", "any"),
+            help="any: take archives with another checksum than the published one.",
+        ),
+    ] = "published",
+    spec: Spec = None,
+    set_: Set = None,
+) -> None:
+    """Make the folder of a public dataset from its official archives, which --download fetches if need be."""
+    from study.cli.dataset_choice import chosen_dataset
+    from study.cli.dataset_preparation import prepare_dataset
 
+    config, search = chosen_dataset(dataset, spec=spec, settings=set_ or ())
+    prepare_dataset(
+        config,
+        search=search,
+        sources=from_ or (),
+        into=into,
+        missing="download" if download else "refuse",
+        checksums="any" if checksum == "any" else "published",
+    )
+
+
+@app.command()
+def verify(dataset: Dataset, spec: Spec = None, set_: Set = None, cache: options.Cache = None) -> None:
+    """Read every image of a dataset, and its copies in the cache; report counts of each split and what is damaged."""
     from study.bars import DataBars
-    from study.cli.common import console_out
+    from study.cli.common import cache_folder
+    from study.cli.dataset_choice import chosen_dataset
+    from study.cli.dataset_report import report
+    from trainables.datasets.cached_copies import verify_copies
     from trainables.datasets.inspection import inspect_dataset
 
+    config, search = chosen_dataset(dataset, spec=spec, settings=set_ or ())
+    folder = cache_folder(cache)
     with DataBars() as bars:
-        config = _resolved(dataset, spec, set_, cache, bars)
-        found = inspect_dataset(config, progress=bars)
-    table = Table("split", "images", "classes", "images per class", box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for split, counts in found.splits.items():
-        spread = f"{counts.smallest} to {counts.largest}" if counts.smallest < counts.largest else str(counts.largest)
-        table.add_row(split, str(counts.images), str(counts.classes), spread)
-    console_out().print(table)
-    typer.echo(f"revision {config.revision}")
-    for message in found.unreadable[:_SHOWN]:
-        typer.secho(f"unreadable: {message}", fg="red", err=True)
-    if count := len(found.unreadable):
-        typer.secho(f"{count} images cannot be read; replace or remove them", fg="red", err=True)
+        found = inspect_dataset(config, search=search, cache=folder, progress=bars)
+    report(found)
+    if not found.whole or found.resolved is None:
         raise typer.Exit(1)
-    typer.echo("every image can be read")
+    if copies := verify_copies(found.resolved, cache=folder):
+        typer.echo(f"copies of it in the image cache: {copies}, and every pixel is as it was decoded")
 
 
 @app.command()

@@ -49,8 +49,10 @@ def _find(
 
 
 def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> dict[str, Any]:
+    from trainables.memory import keep_freed_memory
     from trainables.training.session import Session, SessionOptions
 
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(prefix="dml-study-debug-") as folder:
         ledger = Ledger.open(Path(folder) / "ledger", create=True)
         artifacts = found.ledger.get if found else None  # of the run that this one learns from

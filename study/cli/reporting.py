@@ -30,7 +30,8 @@ def table(
             "-f",
             metavar="FORMAT",
             callback=one_of(*_FORMATS.values(), "latex-document"),
-            help="markdown, latex, latex-document or csv; by default what the file's suffix says.",
+            help="markdown, latex, latex-document or csv (with columns for the protocol); by default what the file's "
+            "suffix says.",
         ),
     ] = None,
     best: Annotated[

@@ -26,7 +26,7 @@ def _distinct(due: Sequence[PlannedRun]) -> list[RunConfig]:
     for planned in due:
         run = planned.config
         frozen = None if run.backbone.trainable else (identity(run.backbone), run.seed, run.device, run.precision)
-        chosen.setdefault(str((identity(run.dataset), frozen)), run)
+        chosen.setdefault(str((identity(run.dataset), run.dataset.decode, frozen)), run)
     return list(chosen.values())
 
 

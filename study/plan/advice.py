@@ -16,14 +16,16 @@ def advice(spec: Spec, grid: Grid, cells: Sequence[Made]) -> Iterator[str]:
     yield from _same_functions(cells)
     yield from _random_frozen(cells)
     yield from _other_distance(cells)
+    yield from _refitted_folds(cells)
     if spec.stages.tune is not None and not spec.needs_search:
         yield "stages.tune is there, and no method has a `tune`: nothing is searched"
 
 
 def _idle(spec: Spec, grid: Grid) -> Iterator[str]:
     for index in grid.idle_rules:
-        condition = spec.rules[index].condition
-        yield f"{condition.place}: rule {index + 1} ({condition}) fits no cell"
+        rule = spec.rules[index]
+        if not rule.inherited:
+            yield f"{rule.condition.place}: rule {rule.number} ({rule.condition}) fits no cell"
     for index in grid.idle_exclusions:
         condition = spec.exclude[index]
         yield f"{condition.place}: exclude ({condition}) fits no cell"
@@ -76,3 +78,20 @@ def _other_distance(cells: Sequence[Made]) -> Iterator[str]:
     )
     for name in methods:
         yield f"method '{name}' trains with loss.normalize: lipschitz; set protocol.distance: lipschitz to measure so"
+
+
+def _refitted_folds(cells: Sequence[Made]) -> Iterator[str]:
+    """Models that trained again on all training classes are no longer models of their folds."""
+    methods: Mapping[str, None] = dict.fromkeys(
+        cell.method
+        for cell in cells
+        if cell.config.protocol.refit
+        and cell.config.protocol.selection == "best_validation"
+        and len({replicate.fold for replicate in cell.replicates} - {None}) > 1
+    )
+    if methods:
+        yield (
+            f"protocol.refit with several folds ({', '.join(methods)}): the fold models of a seed train again on the "
+            "same classes and differ in their number of epochs alone, so that their average says little more than one; "
+            "leave out protocol.refit, or replicates.folds"
+        )

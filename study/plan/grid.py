@@ -44,19 +44,25 @@ class Grid:
 
 
 class GridBuilder:
-    """Crosses methods and axes; applies axes, rules and overrides in this order."""
+    """Crosses methods and axes; applies axes, rules and overrides in this order.
+
+    Rules of a protocol, an extended file without methods, look at the cell and apply right after what is extended.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.rules = [(compiled(rule.condition), rule.settings) for rule in spec.rules]
+        compiled_rules = [(number, compiled(rule.condition), rule) for number, rule in enumerate(spec.rules)]
+        self.defaults = [entry for entry in compiled_rules if entry[2].is_default]
+        self.rules = [entry for entry in compiled_rules if not entry[2].is_default]
+        self.extended = applied(default_sections(), spec.base[: spec.extended])
         self.exclude = [compiled(condition) for condition in spec.exclude]
-        self.rule_hits = [0] * len(self.rules)
+        self.rule_hits = [0] * len(spec.rules)
         self.exclude_hits = [0] * len(self.exclude)
         self.parts: dict[tuple[str, str], set[str]] = {}
         self.crossed: set[str] = set()
 
     def build(self) -> Grid:
-        start = applied(default_sections(), self.spec.base)
+        start = applied(self.extended, self.spec.base[self.spec.extended :])
         drafts = [draft for method in self.spec.methods for draft in self._cells(method, start)]
         kept = [draft for draft in drafts if not self._is_excluded(draft)]
         idle_rules = [index for index, hits in enumerate(self.rule_hits) if not hits]
@@ -85,13 +91,26 @@ class GridBuilder:
 
     def _draft(self, method: Method, layered: Sections, chosen: Chosen) -> Draft:
         axes = {axis.key: axis.values[index].label for axis, index in chosen}
-        for number, (fits, settings) in enumerate(self.rules):
+        layered = self._with_defaults(method, layered, chosen, axes)
+        for number, fits, rule in self.rules:
             if fits(method.name, axes, layered):
                 self.rule_hits[number] += 1
-                layered = applied(layered, settings)
+                layered = applied(layered, rule.settings)
         if self.spec.overrides:
             layered = applied(layered, self.spec.overrides)
         return Draft(method, axes, layered)
+
+    def _with_defaults(self, method: Method, layered: Sections, chosen: Chosen, axes: Mapping[str, Any]) -> Sections:
+        """The same cell above the protocol's rules that fit it as it will be, the command line included."""
+        start = self.extended
+        parts_first = sorted(chosen, key=lambda pair: _is_parameter(pair[0]))
+        above = (*self.spec.base[self.spec.extended :], *method.settings, *_settings(tuple(parts_first)))
+        for number, fits, rule in self.defaults:
+            if fits(method.name, axes, applied(layered, self.spec.overrides)):
+                self.rule_hits[number] += 1
+                start = applied(start, rule.settings)
+                layered = applied(start, above)
+        return layered
 
     def _is_excluded(self, draft: Draft) -> bool:
         hits = [index for index, fits in enumerate(self.exclude) if fits(draft.method.name, draft.axes, draft.sections)]

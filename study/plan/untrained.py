@@ -13,7 +13,7 @@ from study.spec.spec import UNTRAINED, Replication
 from trainables.config import RunConfig
 from trainables.strategies.config import Untrained
 
-SECTIONS = ("dataset", "backbone", "protocol", "training", "keep")
+SECTIONS = ("dataset", "backbone", "augmentation", "protocol", "training", "keep")
 """What an untrained run depends on; the rest of a method does not reach it."""
 
 

@@ -51,12 +51,13 @@ def _spec(path: Path, files: Files, beats_all: Document, plugins: tuple[Path, ..
     automatic = [UNTRAINED] if untrained else []
     methods = read_methods(files, aliases, resources, problems, automatic=automatic)
     axes = read_axes(files, aliases, problems)
+    extended = base_settings(files[:-2], aliases, problems)
     reader = ConditionReader([method.name for method in methods], aliases, axes, problems)
     return Spec(
         study=last(files[-2:], "study", default=""),
         description=last(files[-2:], "description", default=""),
         path=path,
-        base=base_settings(files, aliases, problems),
+        base=(*extended, *base_settings(files[-2:], aliases, problems)),
         methods=methods,
         axes=axes,
         rules=read_rules(files, aliases, reader),
@@ -70,5 +71,6 @@ def _spec(path: Path, files: Files, beats_all: Document, plugins: tuple[Path, ..
         budget=merged(Budget, [file.budget for _, file in files]),
         untrained=untrained,
         plugins=plugins,
+        extended=len(extended),
         tune_places={key: place_of(files, "stages", "tune", key) for key in TuneStage.model_fields},
     )

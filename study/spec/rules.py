@@ -61,15 +61,18 @@ class ConditionReader:
 def read_rules(
     files: Sequence[tuple[Document, SpecFile]], aliases: Aliases, reader: ConditionReader
 ) -> tuple[Rule, ...]:
-    """Rules of all files in order, those of extended files first."""
+    """Rules of all files in order, those of extended files first, numbered in their file."""
     rules: list[Rule] = []
     for document, file in files:
         if _replaces(document, file, "rules"):
             rules = []
-        for index, rule in enumerate(file.rules):
-            at = At(document) / "rules" / index
-            layer = Layer(f"rule {len(rules) + 1}", aliases, reader.problems, must_apply=document.layer in ("", LAYER))
-            rules.append(Rule(reader.condition(rule.when, at / "when"), layer.settings((rule.set, at / "set"))))
+        inherited = document.layer not in ("", LAYER)
+        source = f" of {document.layer.removeprefix('extends ')}" if inherited else ""
+        for number, rule in enumerate(file.rules, start=1):
+            at = At(document) / "rules" / (number - 1)
+            layer = Layer(f"rule {number}{source}", aliases, reader.problems, must_apply=not inherited)
+            condition, settings = reader.condition(rule.when, at / "when"), layer.settings((rule.set, at / "set"))
+            rules.append(Rule(condition, settings, number, inherited, inherited and not file.methods))
     return tuple(rules)
 
 

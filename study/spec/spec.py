@@ -58,10 +58,20 @@ class Condition:
 
 @dataclass(frozen=True)
 class Rule:
-    """Settings for the cells that fit a condition."""
+    """Settings for the cells that fit a condition.
+
+    Attributes:
+        number: from 1, in its file.
+        inherited: of an extended file; it may fit no cell.
+        is_default: of an extended file without methods, a protocol: it counts like that file's settings, and what the
+            spec, a method or an axis says wins.
+    """
 
     condition: Condition
     settings: tuple[Setting, ...]
+    number: int = 1
+    inherited: bool = False
+    is_default: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,7 @@ class Spec:
     Attributes:
         path: the spec file as it was given.
         base: settings for all methods: those of the extended files first, then the spec's own.
+        extended: how many settings of `base` are those of extended files.
         overrides: settings from the command line, which beat everything.
         resources: of one trial; its place is `resources_place`.
         plugins: Python files that were loaded first and that every worker needs too.
@@ -114,6 +125,7 @@ class Spec:
     budget: Budget
     untrained: bool
     plugins: tuple[Path, ...] = ()
+    extended: int = 0
     tune_places: Mapping[str, Place] = field(default_factory=dict)
 
     @property

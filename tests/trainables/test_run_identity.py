@@ -10,7 +10,11 @@ from pydantic import ValidationError
 from trainables.config import REGISTRIES, RunConfig
 from trainables.parts import Config
 
-REQUIRED: dict[str, dict[str, Any]] = {"image_folder": {"path": "/photos"}, "timm": {"architecture": "resnet50d"}}
+REQUIRED: dict[str, dict[str, Any]] = {
+    "image_folder": {"path": "/photos.csv"},
+    "torchvision": {"architecture": "resnext50_32x4d"},
+    "timm": {"architecture": "resnet50d"},
+}
 OTHER_VALUES = {"batch_size": 64, "images_per_class": 8}
 """Where the rule of `another` would give a value that cannot be."""
 
@@ -97,7 +101,9 @@ SURROUNDINGS: dict[str, list[dict[str, Any]]] = {
         {"synthesis": "none", "strategy": {"teacher": TEACHER, "loss": loss}}
         for loss in ("relaxed_contrastive", "relaxed_multi_similarity", "rkd")
     ],
+    "fold_ensemble": [{"strategy": {"members": ["a" * 16, "c" * 16]}}],
     **{name: [{}, {"backbone": {"pooling": "gem"}}] for name in REGISTRIES["backbone"]},
+    "vit_small": [{"backbone": {"features": "map", "pooling": pooling}} for pooling in ("avg", "gem")],
     "protocol": [{}, {"dataset": TARGETS}],
     "training_set": [{"training_set": {"label_noise": 0.2}}],
 }
@@ -108,6 +114,8 @@ VALUES: dict[str, Any] = {
     "deformations": [{"name": "rotation", "strength": 5}],
     "target_columns": ["height"],
     "pool": 200,
+    "members": ["a" * 16, "b" * 16],
+    "readout": ["mean"],
 }
 """Other values of fields that hold more than a number or a word."""
 

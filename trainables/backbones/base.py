@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from trainables.backbones.config import BackboneConfig
 from trainables.errors import ConfigError
@@ -35,6 +35,31 @@ class Network:
     std: tuple[float, ...]
     channel_order: Literal["rgb", "bgr"] = "rgb"
     file_key: Callable[[str], str | None] | None = None
+
+
+class MapBody(nn.Module):
+    """A library's model without classifier, whose features always come as a map.
+
+    Args:
+        model: images to a map, tokens or vectors.
+        prefix_tokens: of a transformer, those of the class and registers: they come first and are left out.
+        channels_last: of maps.
+    """
+
+    def __init__(self, model: nn.Module, *, prefix_tokens: int = 0, channels_last: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.prefix_tokens = prefix_tokens
+        self.channels_last = channels_last
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] to [B, F, h, w]; patch tokens have w = 1, vectors h = w = 1."""
+        features: Tensor = self.model(images)
+        if features.ndim == 2:
+            return features[:, :, None, None]
+        if features.ndim == 3:
+            return features[:, self.prefix_tokens :].transpose(1, 2).unsqueeze(3)
+        return features.permute(0, 3, 1, 2) if self.channels_last else features
 
 
 def color_channels(config: BackboneConfig, channels: int) -> int:

@@ -17,7 +17,6 @@ from trainables.backbones.base import Network, color_channels
 from trainables.backbones.config import BNInception
 
 FEATURE_DIM = 1024
-_BGR_MEAN = (104.0, 117.0, 128.0)
 _FILE_KEY = re.compile(r"(?:(inception_\d\w)_)?(\w+?)(_bn)?\.(\w+)")
 _CLASSIFIER = ("last_linear.", "fc.", "classifier.")
 
@@ -106,7 +105,7 @@ class Inception(nn.Module):
 def build(config: BNInception, *, channels: int) -> Network:
     """bn_inception with random weights: torch's of every layer.
 
-    Images in 0..1 become BGR in 0..255 less (104, 117, 128), which is (x - mean / 255) / (1 / 255). Gray ones count as
+    Images in 0..1 become BGR in 0..255 less `config.mean`, which is (x - mean / 255) / (1 / 255). Gray ones count as
     color images with three equal channels.
 
     Raises:
@@ -117,7 +116,7 @@ def build(config: BNInception, *, channels: int) -> Network:
     for layer in body.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = config.momentum
-    mean = tuple(value / 255 for value in _BGR_MEAN)
+    mean = tuple(value / 255 for value in config.mean)
     return Network(body, FEATURE_DIM, channels, mean, (1 / 255,), channel_order="bgr", file_key=file_key)
 
 

@@ -1,13 +1,23 @@
 """Configuration of the backbones. A new backbone: one class here, one builder that `implementation` names, one line."""
 
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from trainables.parts import Part, added, at_defaults, hidden, registered
 
 PoolingName = Literal["avg", "max", "avg+max", "gem"]
 BatchNormPolicy = Literal["train", "frozen_statistics", "frozen"]
+PixelValue = Annotated[float, Field(ge=0, le=255)]
+_CAFFE_MEAN = (104.0, 117.0, 128.0)
+
+
+def _own_name(pooling: Any) -> Any:
+    """avg+max for sum, the word that the field's papers have for it."""
+    return "avg+max" if pooling == "sum" else pooling
+
+
+_WrittenPooling = BeforeValidator(_own_name, json_schema_input_type=Literal["avg", "max", "avg+max", "sum", "gem"])
 
 
 class BackboneConfig(Part):
@@ -15,8 +25,9 @@ class BackboneConfig(Part):
 
     trainable: bool = True
     """false: frozen in evaluation mode; features are computed once per dataset and cached."""
-    pooling: PoolingName = "avg"
-    """Over the last feature map; avg+max is their sum, gem the generalised mean (Radenovic et al., TPAMI 2019)."""
+    pooling: Annotated[PoolingName, _WrittenPooling] = "avg"
+    """Over the last feature map; avg+max, or sum, adds the two, gem is the generalised mean (Radenovic et al., TPAMI
+    2019)."""
     gem_power: float = added(3.0, legacy=3.0, gt=0)
     """Exponent p of gem: 1 is the mean, large ones come close to the maximum."""
     gem_training: Literal["fixed", "learned"] = added("fixed", legacy="fixed")
@@ -60,28 +71,36 @@ class TorchvisionConfig(BackboneConfig):
     implementation: ClassVar[str] = "trainables.backbones.torchvision_models:build"
 
     def weights_source(self, file: str) -> str:
-        return _saved_elsewhere(f'torchvision.models.get_model("{self.name}", weights="DEFAULT")', file)
+        return _saved_from_torchvision(self.name, file)
 
 
-class ResNet18(TorchvisionConfig):
+class ResNetConfig(TorchvisionConfig):
+    """A ResNet of torchvision, with weights of torchvision's kind or of Caffe's."""
+
+    preprocessing: Literal["imagenet", "caffe"] = added("imagenet", legacy="imagenet")
+    """imagenet: RGB, normalised with ImageNet's mean and deviation; caffe: BGR in 0..255 less (103.939, 116.779,
+    123.68), for weights that come from Caffe (the code of the log-ratio paper)."""
+
+
+class ResNet18(ResNetConfig):
     """ResNet-18 of torchvision."""
 
     name: Literal["resnet18"] = "resnet18"
 
 
-class ResNet34(TorchvisionConfig):
+class ResNet34(ResNetConfig):
     """ResNet-34 of torchvision."""
 
     name: Literal["resnet34"] = "resnet34"
 
 
-class ResNet50(TorchvisionConfig):
+class ResNet50(ResNetConfig):
     """ResNet-50 of torchvision."""
 
     name: Literal["resnet50"] = "resnet50"
 
 
-class ResNet101(TorchvisionConfig):
+class ResNet101(ResNetConfig):
     """ResNet-101 of torchvision."""
 
     name: Literal["resnet101"] = "resnet101"
@@ -111,6 +130,8 @@ class BNInception(BackboneConfig):
     name: Literal["bn_inception"] = "bn_inception"
     momentum: float = Field(0.9, gt=0, le=1)
     """Share of the newest batch in batch norm's running statistics: 0.9 in the papers' code, 0.1 is torch's default."""
+    mean: tuple[PixelValue, PixelValue, PixelValue] = added(_CAFFE_MEAN, legacy=_CAFFE_MEAN)
+    """Blue, green and red in 0..255 that images are less of: (103.53, 116.28, 123.675) is ImageNet's mean."""
     implementation: ClassVar[str] = "trainables.backbones.bn_inception:build"
 
     def untrained(self) -> Self:
@@ -127,18 +148,14 @@ class BNInception(BackboneConfig):
         )
 
 
-class Timm(BackboneConfig):
-    """Any architecture of timm, PyTorch Image Models, an optional installation: pip install "dml-study[timm]"."""
+class LibraryConfig(BackboneConfig):
+    """An architecture of a library, by the name that it has there."""
 
-    name: Literal["timm"] = "timm"
-    architecture: str = Field(pattern=r"^[\w.]+$")
-    """timm's name of it, like resnet50d or vit_small_patch16_224."""
     features: Literal["map", "vector"] = "map"
-    """map: the last feature map, or a transformer's patch tokens, for `pooling`; vector: what timm itself would
+    """map: the last feature map, or a transformer's patch tokens, for `pooling`; vector: what the library itself would
     classify, the class token of most transformers."""
     image_size: int | None = Field(None, ge=1)
-    """Side in pixels for which a transformer is built; timm's default for the architecture where none."""
-    implementation: ClassVar[str] = "trainables.backbones.timm_models:build"
+    """Side in pixels for which a transformer is built; the library's default for the architecture where none."""
 
     def simplified(self) -> Self:
         config = super().simplified()
@@ -146,8 +163,50 @@ class Timm(BackboneConfig):
             return config
         return at_defaults(config, "pooling", "gem_power", "gem_training")
 
+
+class Torchvision(LibraryConfig):
+    """Any classification model of torchvision, like resnext50_32x4d, convnext_tiny or vit_b_16."""
+
+    name: Literal["torchvision"] = "torchvision"
+    architecture: str = Field(pattern=r"^\w+$")
+    """torchvision's name of it."""
+    implementation: ClassVar[str] = "trainables.backbones.torchvision_graphs:build"
+
     def weights_source(self, file: str) -> str:
-        return _saved_elsewhere(f'timm.create_model("{self.architecture}", pretrained=True)', file)
+        return _saved_from_torchvision(self.architecture, file)
+
+
+class Timm(LibraryConfig):
+    """Any architecture of timm, PyTorch Image Models, an optional installation: pip install "dml-study[timm]"."""
+
+    name: Literal["timm"] = "timm"
+    architecture: str = Field(pattern=r"^[\w.]+$")
+    """timm's name of it, like resnet50d or vit_small_patch16_224."""
+    implementation: ClassVar[str] = "trainables.backbones.timm_models:build"
+
+    def weights_source(self, file: str) -> str:
+        return _saved_from_timm(self.architecture, file)
+
+
+class ViTSmall(LibraryConfig):
+    """ViT-S/16, timm's vit_small_patch16_224, with its class token by default; needs timm as well."""
+
+    name: Literal["vit_small"] = "vit_small"
+    architecture: ClassVar[str] = "vit_small_patch16_224"
+    features: Literal["map", "vector"] = "vector"
+    """vector: the class token; map: the patch tokens, for `pooling`."""
+    implementation: ClassVar[str] = "trainables.backbones.timm_models:build"
+
+    def weights_source(self, file: str) -> str:
+        return _saved_from_timm(self.architecture, file)
+
+
+def _saved_from_torchvision(architecture: str, file: str) -> str:
+    return _saved_elsewhere(f'torchvision.models.get_model("{architecture}", weights="DEFAULT")', file)
+
+
+def _saved_from_timm(architecture: str, file: str) -> str:
+    return _saved_elsewhere(f'timm.create_model("{architecture}", pretrained=True)', file)
 
 
 def _saved_elsewhere(model: str, file: str) -> str:
@@ -164,7 +223,9 @@ BACKBONES = registered(
     MobileNetV2,
     SqueezeNet,
     BNInception,
+    Torchvision,
     Timm,
+    ViTSmall,
     base=BackboneConfig,
     group="dml_study.backbones",
 )

@@ -2,36 +2,13 @@
 
 from typing import Any
 
-from torch import Tensor, nn
-
-from trainables.backbones.base import IMAGENET_MEAN, IMAGENET_STD, Network, color_channels
-from trainables.backbones.config import Timm
+from trainables.backbones.base import IMAGENET_MEAN, IMAGENET_STD, MapBody, Network, color_channels
+from trainables.backbones.config import Timm, ViTSmall
 from trainables.errors import ConfigError
 from trainables.parts import nearest
 
 
-class TimmBody(nn.Module):
-    """A model of timm without classifier, whose features always come as a map.
-
-    Args:
-        model: of timm, created with `num_classes=0`, and with `global_pool=""` for a map.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] to [B, F, h, w]; patch tokens have w = 1, vectors h = w = 1."""
-        features: Tensor = self.model(images)
-        if features.ndim == 2:
-            return features[:, :, None, None]
-        if features.ndim == 3:  # tokens, those of the class and registers first
-            return features[:, int(getattr(self.model, "num_prefix_tokens", 0)) :].transpose(1, 2).unsqueeze(3)
-        return features.permute(0, 3, 1, 2) if _channels_come_last(self.model) else features
-
-
-def build(config: Timm, *, channels: int) -> Network:
+def build(config: Timm | ViTSmall, *, channels: int) -> Network:
     """The model with random weights; images are normalised with the mean and std that timm notes for it.
 
     Raises:
@@ -49,11 +26,16 @@ def build(config: Timm, *, channels: int) -> Network:
     def file_key(key: str) -> str | None:
         return None if key.startswith(prefixes) else f"model.{key}"
 
-    return Network(TimmBody(model), width, channels, tuple(mean), tuple(std), file_key=file_key)
+    body = MapBody(
+        model,
+        prefix_tokens=int(getattr(model, "num_prefix_tokens", 0)),
+        channels_last=str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC"),
+    )
+    return Network(body, width, channels, tuple(mean), tuple(std), file_key=file_key)
 
 
-def _create(config: Timm) -> Any:
-    timm = _timm()
+def _create(config: Timm | ViTSmall) -> Any:
+    timm = _timm(config.name)
     if not timm.is_model(config.architecture):
         hint = nearest(config.architecture.split(".")[0], timm.list_models())
         raise ConfigError(f"backbone.architecture: timm has no '{config.architecture}'; {_short(hint)}")
@@ -70,12 +52,12 @@ def _create(config: Timm) -> Any:
         ) from error
 
 
-def _timm() -> Any:
+def _timm(name: str) -> Any:
     try:
         import timm  # late: optional, and slow to import
     except ImportError as error:
         raise ConfigError(
-            f"backbone 'timm' needs the package timm ({error}); install it with: pip install \"dml-study[timm]\""
+            f"backbone '{name}' needs the package timm ({error}); install it with: pip install \"dml-study[timm]\""
         ) from error
     return timm
 
@@ -83,7 +65,3 @@ def _timm() -> Any:
 def _short(hint: str) -> str:
     """timm knows more than a thousand names: too many for a message."""
     return hint if hint.startswith("did") else "timm.list_models() has them all"
-
-
-def _channels_come_last(model: Any) -> bool:
-    return str(getattr(model, "output_fmt", "NCHW")).endswith("NHWC")

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from trainables.backbones.config import BackboneConfig
-from trainables.datasets.storage import storage_errors
+from trainables.datasets.storage import CACHE_REMEDY, storage_errors
 from trainables.errors import DataError
 
 _DIGITS = 16
@@ -20,7 +21,7 @@ def resolve(config: BackboneConfig, *, search: Sequence[Path], cache: Path) -> B
 
     Args:
         config: unchanged where it names no weights.
-        search: folders that a relative path is looked up in; the first hit counts.
+        search: folders that a relative path is looked up in, before torch's hub cache; the first hit counts.
         cache: folder that remembers revisions by path, size and modification time.
 
     Raises:
@@ -32,10 +33,17 @@ def resolve(config: BackboneConfig, *, search: Sequence[Path], cache: Path) -> B
                 f"backbone.weights_revision is {config.weights_revision}, but backbone.weights names no file"
             )
         return config
-    path = _find(config, search)
+    path = _find(config, [*search, hub_cache()])
     revision = remembered_revision(path, cache)
     _require_revision(config, path, revision)
     return config.model_copy(update={"weights": str(path), "weights_revision": revision})
+
+
+def hub_cache() -> Path:
+    """The folder that torch.hub downloads weights to, and torchvision with it."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME") or cache / "torch")
+    return home.expanduser() / "hub" / "checkpoints"
 
 
 def check_revision(config: BackboneConfig) -> None:
@@ -102,7 +110,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    with storage_errors(path.parent):
+    with storage_errors(path.parent, remedy=CACHE_REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             temporary.write_text(json.dumps(content, indent=1, sort_keys=True))

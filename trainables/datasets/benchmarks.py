@@ -4,15 +4,15 @@ import importlib.metadata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from trainables.datasets.config import Benchmark
 from trainables.datasets.files import ListedFiles, is_junk
 from trainables.datasets.image_folder import locate
 from trainables.datasets.revision import files_revision
-from trainables.datasets.source import Framed, Index, Progress, Reader, UnreadableImageError
+from trainables.datasets.source import Framed, Index, Progress, Reader, Survey, Tell, UnreadableImageError, refuse
 from trainables.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["BenchmarkSource", "ClassKey", "Entry", "Listed"]
+
+_REMEDY = "correct the path, or let `dml-study datasets prepare {name}` unpack or download it"
 
 ClassKey = int | str
 """The official id of a class."""
@@ -76,8 +78,8 @@ class BenchmarkSource:
         raise NotImplementedError
 
     def resolve(self, *, search: Sequence[Path], cache: Path, progress: Progress | None = None) -> Benchmark:
-        root = locate(self.config.path, search, part=self.config.name)
-        listed = self._checked(root)
+        root = self._located(search)
+        listed = self.checked(root)
         files = ListedFiles(root, root, [*listed.files, *(entry.path for entry in listed.entries)])
         revision = files_revision(files, cache=cache, progress=progress)
         return self.config.model_copy(update={"path": str(root), "revision": revision})
@@ -85,29 +87,56 @@ class BenchmarkSource:
     def decoder(self) -> str:
         return f"pillow {importlib.metadata.version('pillow')}"
 
+    @property
+    def channels(self) -> Literal[1, 3]:
+        """Of the decoded images."""
+        return 3
+
     def shape(self) -> tuple[int, int, int]:
-        return 3, self.config.image_size, self.config.image_size
+        return self.channels, self.config.image_size, self.config.image_size
 
     @contextmanager
     def open(self) -> Iterator[tuple[Index, Reader]]:
         root = Path(self.config.path)
-        listed = self._checked(root)
+        listed = self.checked(root)
         yield _index(listed), self._reader(root, listed.entries)
 
-    def _checked(self, root: Path) -> Listed:
-        found = self.listed(root)
-        listed = Listed(tuple(entry for entry in found.entries if not is_junk(entry.path)), found.classes, found.files)
-        _refuse_repeated(listed.entries)
-        _refuse_shared_classes(listed.entries)
+    def checked(self, root: Path) -> Listed:
+        """The images below a folder, after a look at whether they are the dataset; no image is read.
+
+        Raises:
+            DataError: a list or an image is missing, an image or a class occurs twice, or counts are other ones.
+        """
+        listed = self._without_junk(root)
+        _tell_faults(root, listed, self.config, refuse)
         _refuse_absent(root, listed.entries)
-        _refuse_counts(root, listed, self.config)
         return listed
+
+    @contextmanager
+    def survey(self, *, search: Sequence[Path]) -> Iterator[Survey]:
+        root, faults = self._located(search), list[str]()
+        listed = self._without_junk(root)
+        _tell_faults(root, listed, self.config, faults.append)
+        entries = tuple({entry.path: entry for entry in listed.entries}.values())
+        index, read = _index(replace(listed, entries=entries)), self._reader(root, entries)
+        missing = tuple(number for number, entry in enumerate(entries) if _is_absent(root, entry))
+        yield Survey(index, read, missing, tuple(faults), self.config.published)
+
+    def _located(self, search: Sequence[Path]) -> Path:
+        name = self.config.name
+        return locate(self.config.path, search, part=name, remedy=_REMEDY.format(name=name))
+
+    def _without_junk(self, root: Path) -> Listed:
+        listed = self.listed(root)
+        return replace(listed, entries=tuple(entry for entry in listed.entries if not is_junk(entry.path)))
 
     def _reader(self, root: Path, entries: Sequence[Entry]) -> Reader:
         from trainables.datasets.decoding import reader
 
         paths, size, resize = [entry.path for entry in entries], self.config.image_size, self.config.resize
-        decoded = reader(paths, lambda path: (root / path).read_bytes(), size=size, channels=3, resize=resize)
+        decoded = reader(
+            paths, lambda path: (root / path).read_bytes(), size=size, channels=self.channels, resize=resize
+        )
 
         def read(number: int) -> "NDArray[np.uint8] | Framed":
             try:
@@ -130,26 +159,38 @@ def _index(listed: Listed) -> Index:
     )
 
 
-def _refuse_repeated(entries: Sequence[Entry]) -> None:
+def _tell_faults(root: Path, listed: Listed, config: Benchmark, tell: Tell) -> None:
+    _tell_repeated(listed.entries, tell)
+    _tell_shared_classes(listed.entries, tell)
+    _tell_counts(root, listed, config, tell)
+
+
+def _tell_repeated(entries: Sequence[Entry], tell: Tell) -> None:
     first: dict[str, Entry] = {}
     for entry in entries:
         if entry.path in first:
-            raise DataError(f"{entry.place}: image '{entry.path}' is named already, in {first[entry.path].place}")
-        first[entry.path] = entry
+            tell(f"{entry.place}: image '{entry.path}' is named already, in {first[entry.path].place}")
+        first.setdefault(entry.path, entry)
 
 
-def _refuse_shared_classes(entries: Sequence[Entry]) -> None:
+def _tell_shared_classes(entries: Sequence[Entry], tell: Tell) -> None:
+    """Once for each class."""
     training = {entry.key: entry for entry in entries if entry.split == "train"}
-    for entry in entries:
-        if entry.split != "train" and entry.key in training:
-            raise DataError(
+    unseen = {entry.key: entry for entry in reversed(entries) if entry.split != "train"}
+    for entry in reversed(unseen.values()):
+        if entry.key in training:
+            tell(
                 f"{entry.place}: class {entry.key} of the split '{entry.split}' is a training class too, in "
                 f"{training[entry.key].place}; retrieval is measured on unseen classes"
             )
 
 
+def _is_absent(root: Path, entry: Entry) -> bool:
+    return not (root / entry.path).is_file()
+
+
 def _refuse_absent(root: Path, entries: Sequence[Entry]) -> None:
-    absent = [entry for entry in entries if not (root / entry.path).is_file()]
+    absent = [entry for entry in entries if _is_absent(root, entry)]
     if absent:
         raise DataError(
             f"{absent[0].place}: '{absent[0].path}' does not exist below {root}; {len(absent)} of {len(entries)} "
@@ -157,18 +198,20 @@ def _refuse_absent(root: Path, entries: Sequence[Entry]) -> None:
         )
 
 
-def _refuse_counts(root: Path, listed: Listed, config: Benchmark) -> None:
+def _tell_counts(root: Path, listed: Listed, config: Benchmark, tell: Tell) -> None:
     """A split without images in any case; numbers that are not the published ones unless a subset is wanted."""
     images, classes = Counter(entry.split for entry in listed.entries), defaultdict[str, set[ClassKey]](set)
     for entry in listed.entries:
         classes[entry.split].add(entry.key)
-    for split, (published_images, published_classes) in config.published.items():
-        found, expected = (images[split], len(classes[split])), (published_images, published_classes)
-        if not images[split] or (config.counts == "checked" and found != expected):
-            raise DataError(
-                f"{root}: the split '{split}' has {found[0]} images of {found[1]} classes by "
-                f"{', '.join(listed.files)}, published are {expected[0]} of {expected[1]}{_empty_classes(listed)}; "
-                "download it again, or use a subset with counts: any (every split needs images)"
+    for split, published in config.published.items():
+        found = images[split], len(classes[split])
+        if not images[split] or (config.counts == "checked" and published not in (None, found)):
+            by = ", ".join(listed.files) or "its folders"
+            expected = "" if published is None else f", published are {published[0]} of {published[1]}"
+            tell(
+                f"{root}: the split '{split}' has {found[0]} images of {found[1]} classes by {by}{expected}"
+                f"{_empty_classes(listed)}; download it again, or use a subset with counts: any (every split needs "
+                "images)"
             )
 
 

@@ -1,27 +1,38 @@
-"""Cars-196 in its two distributions. Its lists are MATLAB files, read with scipy."""
+"""Cars-196 in its three distributions. The lists of two are MATLAB files, read with scipy; see also `cars196_csv`."""
 
 import zlib
 from pathlib import Path
 from typing import Any
 
 from trainables.datasets.benchmarks import BenchmarkSource, ClassKey, Entry, Listed
+from trainables.datasets.cars196_csv import NAMES, SIDES, class_names, csv_entries
 from trainables.datasets.list_files import clean_path, find_list, number
 from trainables.errors import DataError
 
 __all__ = ["Cars196"]
 
 _TRAINING_CLASSES = 98
-_NEEDS = "cars_annos.mat and car_ims/; or devkit/, cars_train/, cars_test/ and cars_test_annos_withlabels.mat"
+_NEEDS = (
+    "cars_annos.mat and car_ims/; or devkit/, cars_train/, cars_test/ and cars_test_annos_withlabels.mat; "
+    "or names.csv, anno_train.csv, anno_test.csv and car_data/"
+)
 _ALL, _META, _TRAIN = "cars_annos.mat", "devkit/cars_meta.mat", "devkit/cars_train_annos.mat"
 _TEST = ("devkit/cars_test_annos_withlabels.mat", "cars_test_annos_withlabels.mat")
 _UNREADABLE = (OSError, ValueError, TypeError, EOFError, IndexError, NotImplementedError, zlib.error)
 
 
 class Cars196(BenchmarkSource):
-    """Class ids 1-98 train, 99-196 test; the split for classification that both distributions have is not used."""
+    """Class ids 1-98 train, 99-196 test; the split for classification that all distributions have is not used.
+
+    Torchvision's `StanfordCars` has that closed-set split alone; pytorch-metric-learning's `Cars196` reads the Kaggle
+    layout, does not remap labels, and leaves grey photographs grey.
+    """
 
     def listed(self, root: Path) -> Listed:
-        if find_list(root, _ALL, _TRAIN, needs=_NEEDS) == _ALL:
+        which = find_list(root, _ALL, _TRAIN, NAMES, needs=_NEEDS)
+        if which == NAMES:
+            return _kaggle(root)
+        if which == _ALL:
             classes = _classes(root, _ALL)
             return Listed(_entries(root, _ALL, "relative_im_path", "", classes), classes, (_ALL,))
         classes = _classes(root, find_list(root, _META, needs=_NEEDS))
@@ -30,11 +41,21 @@ class Cars196(BenchmarkSource):
         return Listed(training + _entries(root, test, "fname", "cars_test/", classes), classes, (_META, _TRAIN, test))
 
 
+def _kaggle(root: Path) -> Listed:
+    lists = [find_list(root, name, needs=_NEEDS) for name in SIDES.values()]
+    classes = _numbered(root / NAMES, class_names(root))
+    sides = [csv_entries(root, side, classes, training_classes=_TRAINING_CLASSES) for side in SIDES]
+    return Listed(tuple(entry for side in sides for entry in side), classes, (NAMES, *lists))
+
+
 def _classes(root: Path, name: str) -> dict[ClassKey, str]:
-    names = [str(each).strip() for each in _variable(root, name, "class_names")]
+    return _numbered(root / name, [str(each).strip() for each in _variable(root, name, "class_names")])
+
+
+def _numbered(place: Path, names: list[str]) -> dict[ClassKey, str]:
     repeated = sorted({each for each in names if names.count(each) > 1})
     if repeated:
-        raise DataError(f"{root / name}: class_names has '{repeated[0]}' more than once; download the file again")
+        raise DataError(f"{place}: class_names has '{repeated[0]}' more than once; download the file again")
     return dict(enumerate(names, start=1))
 
 

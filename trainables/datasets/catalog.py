@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cache_folder", "data_folders", "images_folder", "load_images", "resolve", "verify_images"]
 
+_CHUNK = 256
+
 
 def data_folders(spec_folder: Path | None) -> list[Path]:
     """Where relative paths are looked up: beside the spec, in $DML_STUDY_DATA, in ./data."""
@@ -41,54 +43,73 @@ def resolve(
     return _source(config).resolve(search=search, cache=cache, progress=progress)
 
 
-def load_images(config: DatasetConfig, *, cache: Path, progress: Progress | None = None) -> "ImageSet":
+def load_images(
+    config: DatasetConfig, *, cache: Path, progress: Progress | None = None, workers: int | None = None
+) -> "ImageSet":
     """The images of a resolved configuration from the cache, decoded first where the cache does not have them.
 
-    Where it has them, the dataset itself is not looked at and may be absent.
+    Where it has them, the dataset itself is not looked at and may be absent. With `decode: each_time` the cache has a
+    checksum of each image instead, and the dataset is read again by whoever asks for pixels.
+
+    Args:
+        workers: threads that decode images when they are asked for; all CPUs of this process by default.
 
     Raises:
         DataError: absent or damaged data, data that changed since the configuration was resolved, no room in the cache.
     """
     from trainables.datasets import cache as images
+    from trainables.datasets.metadata import image_set, read_metadata
+    from trainables.datasets.on_demand import OnDemand, write_checksums
 
     if not config.revision:
         config = resolve(config, search=data_folders(None), cache=cache, progress=progress)
-    source = _source(config)
+    source, entry = _source(config), images_folder(config, cache=cache)
+    write = images.write_images if config.decode == "once" else write_checksums
 
     def build(folder: Path) -> None:
         _require_unchanged(config, cache)
         with source.open() as (index, read):
             record = {"revision": config.revision, "parameters": identity(config), "decoder": source.decoder()}
-            images.write_images(
+            write(
                 folder,
                 index,
                 read,
                 shape=source.shape(),
                 record=record,
                 progress=progress,
-                description=f"decoding {config.title}",
+                description=f"{'decoding' if config.decode == 'once' else 'checking'} {config.title}",
             )
         _require_unchanged(config, cache)
 
-    return images.open_or_build(images_folder(config, cache=cache), build)
+    images.build_entry(entry, build)
+    metadata = read_metadata(entry)
+    if config.decode == "once":
+        return image_set(metadata, images.stored_images(entry), key=entry.name)
+    return image_set(metadata, OnDemand(source, metadata, title=config.title, workers=workers), key=entry.name)
 
 
 def verify_images(config: DatasetConfig, *, cache: Path) -> None:
-    """Compares the checksum of the cached pixels, which opening does not.
+    """Compares the checksums of all pixels, which opening does not.
 
     Raises:
-        DataError: they are absent or damaged.
+        DataError: cached pixels are absent or damaged; those that are decoded each time are other ones now.
     """
     from trainables.datasets.cache import verify
 
-    verify(images_folder(config, cache=cache))
+    if config.decode == "once":
+        verify(images_folder(config, cache=cache))
+    else:
+        images = load_images(config, cache=cache).images
+        for start in range(0, len(images), _CHUNK):
+            images[start : start + _CHUNK]
 
 
 def images_folder(config: DatasetConfig, *, cache: Path) -> Path:
     """The cache entry of a resolved configuration, named by a hash of everything that its pixels depend on."""
     content = {"identity": identity(config), "decoder": _source(config).decoder()}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return cache / "images" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    kind = "images" if config.decode == "once" else "checksums"
+    return cache / kind / hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _source(config: DatasetConfig) -> Source:

@@ -5,7 +5,10 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from trainables.metrics import needs_targets
-from trainables.parts import Part, added, hidden, registered
+from trainables.parts import Part, added, at_defaults, hidden, registered
+
+Published = dict[str, tuple[int, int] | None]
+"""Images and classes of each split; None where no count is published."""
 
 
 class DatasetConfig(Part):
@@ -15,6 +18,9 @@ class DatasetConfig(Part):
     """Name in tables and in `compare.dataset`; the part's name where empty."""
     revision: str = ""
     """Hash of sorted (path, size, sha256) of every file; filled in when a study is planned."""
+    decode: Literal["once", "each_time"] = hidden("once")
+    """once: into an array on disk that all runs share; each_time: whenever an image is needed, for sets whose array the
+    disk does not hold. The numbers are the same."""
 
     @property
     def title(self) -> str:
@@ -66,6 +72,10 @@ class ImageFolder(DatasetConfig):
     """Where the numbers start again, 360 for angles in degrees; each column goes around for itself."""
     target_groups: Literal["all", "class"] = added("all", legacy="all")
     """Which images have comparable labels: all of them, or those of one class (angles of different objects)."""
+    path_column: str = added("path", legacy="path", min_length=1)
+    """Columns of a CSV file: the image, relative to the file; its class; train or test, or train, query or gallery."""
+    label_column: str = added("label", legacy="label", min_length=1)
+    split_column: str = added("split", legacy="split", min_length=1)
     implementation: ClassVar[str] = "trainables.datasets.image_folder:ImageFolder"
 
     @field_validator("target_columns")
@@ -85,6 +95,11 @@ class ImageFolder(DatasetConfig):
     def has_targets(self) -> bool:
         return bool(self.target_columns)
 
+    def simplified(self) -> "ImageFolder":
+        """Without names of columns where there is no CSV file."""
+        named = self.path.lower().endswith(".csv")
+        return self if named else at_defaults(self, "path_column", "label_column", "split_column")
+
 
 class Benchmark(DatasetConfig):
     """A public dataset in the folder that its official archive becomes, with the class-disjoint split of the field."""
@@ -97,8 +112,7 @@ class Benchmark(DatasetConfig):
     """As of image_folder; with `whole` random crops see the margins too."""
     counts: Literal["checked", "any"] = hidden("checked")
     """checked: images and classes of each split must be as many as published; any: a subset is fine."""
-    published: ClassVar[dict[str, tuple[int, int]]]
-    """Images and classes of each split."""
+    published: ClassVar[Published]
 
 
 class Cub200(Benchmark):
@@ -107,7 +121,7 @@ class Cub200(Benchmark):
     name: Literal["cub200"] = "cub200"
     path: str = hidden("CUB_200_2011")
     """Folder with images.txt, image_class_labels.txt, classes.txt and images/."""
-    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (5864, 100), "test": (5924, 100)}
+    published: ClassVar[Published] = {"train": (5864, 100), "test": (5924, 100)}
     implementation: ClassVar[str] = "trainables.datasets.cub200:Cub200"
 
 
@@ -116,8 +130,9 @@ class Cars196(Benchmark):
 
     name: Literal["cars196"] = "cars196"
     path: str = hidden("cars196")
-    """Folder with cars_annos.mat and car_ims/, or with devkit/, cars_train/ and cars_test/, which are merged."""
-    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (8054, 98), "test": (8131, 98)}
+    """Folder with cars_annos.mat and car_ims/; or with devkit/, cars_train/ and cars_test/, or with names.csv,
+    anno_train.csv, anno_test.csv and car_data/, whose two sides are merged."""
+    published: ClassVar[Published] = {"train": (8054, 98), "test": (8131, 98)}
     implementation: ClassVar[str] = "trainables.datasets.cars196:Cars196"
 
 
@@ -127,7 +142,7 @@ class Sop(Benchmark):
     name: Literal["sop"] = "sop"
     path: str = hidden("Stanford_Online_Products")
     """Folder with Ebay_train.txt, Ebay_test.txt and the folders of images that they name."""
-    published: ClassVar[dict[str, tuple[int, int]]] = {"train": (59551, 11318), "test": (60502, 11316)}
+    published: ClassVar[Published] = {"train": (59551, 11318), "test": (60502, 11316)}
     implementation: ClassVar[str] = "trainables.datasets.sop:Sop"
 
 
@@ -139,7 +154,7 @@ class InShop(Benchmark):
     """Folder with list_eval_partition.txt (in Eval/, Anno/, or itself) and img/ (in Img/, or itself)."""
     images: Literal["img", "img_highres"] = "img"
     """Which of the two folders of images: 256 pixels, or the large ones."""
-    published: ClassVar[dict[str, tuple[int, int]]] = {
+    published: ClassVar[Published] = {
         "train": (25882, 3997),
         "query": (14218, 3985),
         "gallery": (12612, 3985),
@@ -147,6 +162,32 @@ class InShop(Benchmark):
     implementation: ClassVar[str] = "trainables.datasets.inshop:InShop"
 
 
+class Omniglot(Benchmark):
+    """Omniglot (Lake et al., Science 2015): 1,623 handwritten characters; background trains, evaluation tests."""
+
+    name: Literal["omniglot"] = "omniglot"
+    path: str = hidden("omniglot")
+    """Folder with images_background/ and images_evaluation/ of alphabet/character/*.png."""
+    image_size: int = Field(105, ge=8, le=1024)
+    """Side in pixels of the decoded, square images; the drawings have 105."""
+    channels: Literal[1, 3] = 1
+    """3 where a network wants colour; ink is black on white paper either way."""
+    published: ClassVar[Published] = {"train": (19280, 964), "test": (13180, 659)}
+    implementation: ClassVar[str] = "trainables.datasets.omniglot:Omniglot"
+
+
+class INaturalist(Benchmark):
+    """iNaturalist 2018 (Van Horn et al., CVPR 2018) with the class-disjoint lists of Smooth-AP (ECCV 2020)."""
+
+    name: Literal["inaturalist"] = "inaturalist"
+    path: str = hidden("inaturalist2018")
+    """Folder with train_val2018/ and Inat_dataset_splits/Inaturalist_train_set1.txt, Inaturalist_test_set1.txt."""
+    published: ClassVar[Published] = {"train": None, "test": None}
+    implementation: ClassVar[str] = "trainables.datasets.inaturalist:INaturalist"
+
+
 DATASETS = registered(
-    *(Glyphs, ImageFolder, Cub200, Cars196, Sop, InShop), base=DatasetConfig, group="dml_study.datasets"
+    *(Glyphs, ImageFolder, Cub200, Cars196, Sop, InShop, Omniglot, INaturalist),
+    base=DatasetConfig,
+    group="dml_study.datasets",
 )

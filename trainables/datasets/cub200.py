@@ -13,7 +13,10 @@ _NEEDS = "images.txt, image_class_labels.txt, classes.txt and images/"
 
 
 class Cub200(BenchmarkSource):
-    """Class ids 1-100 train, 101-200 test; `train_test_split.txt` is the split for classification and is not read."""
+    """Class ids 1-100 train, 101-200 test; `train_test_split.txt` is the split for classification and is not read.
+
+    Pytorch-metric-learning's `CUB` has this split; its labels are not remapped and grey photographs stay grey.
+    """
 
     def listed(self, root: Path) -> Listed:
         images = _table(root, "images.txt", ("image_id", "path"))

@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 from trainables.errors import DataError
 
-__all__ = ["Files", "ListedFiles", "Stamp", "directory_files", "is_junk", "zip_files"]
+__all__ = ["Files", "ListedFiles", "Stamp", "directory_files", "is_junk", "opened_zip", "unsafe_name", "zip_files"]
 
 Stamp = tuple[int, ...]
 """Size in bytes, then whatever else changes when the content does (modification time in nanoseconds)."""
@@ -123,7 +123,14 @@ def _walk(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, bool]]:
 
 @contextmanager
 def zip_files(path: Path) -> Iterator[Files]:
-    """The members of a zip, after a look at their names: what could write or point outside is refused.
+    """The members of a zip as files of a dataset; see `opened_zip`."""
+    with opened_zip(path) as archive:
+        yield _ZipFiles(path, archive)
+
+
+@contextmanager
+def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip after a look at its members: what could write or point outside is refused.
 
     Raises:
         DataError: not a zip, or a member with an absolute path, `..`, a link, a password, or a name that occurs twice.
@@ -134,7 +141,7 @@ def zip_files(path: Path) -> Iterator[Files]:
         raise DataError(f"{path} is not a readable zip file ({error}); pack the dataset again or unpack it") from error
     with archive:
         _refuse_unsafe(path, archive)
-        yield _ZipFiles(path, archive)
+        yield archive
 
 
 def _refuse_unsafe(path: Path, archive: zipfile.ZipFile) -> None:
@@ -146,14 +153,21 @@ def _refuse_unsafe(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _unsafe(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
-    name = info.filename
-    if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
-        return "points outside the archive (absolute path, '..' or backslash)"
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return "is a symbolic link"
+    if reason := unsafe_name(info.filename):
+        return reason
+    kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the archive was not made on Unix
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a symbolic link" if kind == stat.S_IFLNK else "is a device or a pipe"
     if info.flag_bits & 0x1:
         return "is encrypted"
-    return "occurs twice" if name in seen else None
+    return "occurs twice" if info.filename in seen else None
+
+
+def unsafe_name(name: str) -> str | None:
+    """Why a member of an archive with this name could be written outside the folder that it is extracted to."""
+    if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
+        return "points outside the archive (absolute path, '..' or backslash)"
+    return None
 
 
 def is_junk(name: str) -> bool:

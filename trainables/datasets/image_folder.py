@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainables.datasets import config
-from trainables.datasets.files import Files, ListedFiles, directory_files, zip_files
-from trainables.datasets.listing import index_of_files, index_of_samples, read_csv
+from trainables.datasets.files import Files, ListedFiles, directory_files, is_junk, zip_files
+from trainables.datasets.listing import Columns, index_of_files, index_of_samples, read_csv
 from trainables.datasets.revision import files_revision
-from trainables.datasets.source import Index, IndexedTargets, Progress, Reader
+from trainables.datasets.source import Index, IndexedTargets, Progress, Reader, Survey, Tell, refuse
 from trainables.datasets.target_columns import read_columns, read_label_file
 from trainables.errors import DataError
 
@@ -31,8 +31,7 @@ class ImageFolder:
 
     def resolve(self, *, search: Sequence[Path], cache: Path, progress: Progress | None = None) -> config.ImageFolder:
         path = locate(self.config.path, search)
-        with _listed(path) as (files, index):
-            self._with_targets(files, index)  # a label file that cannot be used is refused before anything starts
+        with self._whole(path) as (files, _):  # what cannot be used is refused before anything starts
             revision = files_revision(files, cache=cache, progress=progress)
         return self.config.model_copy(update={"path": str(path), "revision": revision})
 
@@ -44,8 +43,23 @@ class ImageFolder:
 
     @contextmanager
     def open(self) -> Iterator[tuple[Index, Reader]]:
-        with _listed(Path(self.config.path)) as (files, index):
-            yield self._with_targets(files, index), self._reader(files, index)
+        with self._whole(Path(self.config.path)) as (files, index):
+            yield index, self._reader(files, index)
+
+    @contextmanager
+    def survey(self, *, search: Sequence[Path]) -> Iterator[Survey]:
+        faults = list[str]()
+        with _listed(locate(self.config.path, search), self._columns(), faults.append) as (files, index):
+            yield Survey(index, self._reader(files, index), _absent(files, index), tuple(faults))
+
+    @contextmanager
+    def _whole(self, path: Path) -> Iterator[tuple[Files, Index]]:
+        with _listed(path, self._columns(), refuse) as (files, index):
+            _refuse_absent(files, index)
+            yield files, self._with_targets(files, index)
+
+    def _columns(self) -> Columns:
+        return Columns(self.config.path_column, self.config.label_column, self.config.split_column)
 
     def _with_targets(self, files: Files, index: Index) -> Index:
         """The index with the numbers of `target_columns`, where any are named."""
@@ -53,7 +67,8 @@ class ImageFolder:
         if not columns:
             return index
         if place.suffix.lower() == ".csv":
-            values = read_columns(str(place), files.read(place.name), columns, index.paths)
+            content, named = files.read(place.name), self.config.path_column
+            values = read_columns(str(place), content, columns, index.paths, path_column=named)
         else:
             values = read_label_file(files, columns, index.paths)
         group = index.labels if self.config.target_groups == "class" else (0,) * len(index.labels)
@@ -66,7 +81,10 @@ class ImageFolder:
         return reader(index.paths, files.read, size=size, channels=channels, resize=resize)
 
 
-def locate(path: str, search: Sequence[Path], *, part: str = "image_folder") -> Path:
+_REMEDY = "correct the path or set DML_STUDY_DATA to the folder that holds it"
+
+
+def locate(path: str, search: Sequence[Path], *, part: str = "image_folder", remedy: str = _REMEDY) -> Path:
     """The absolute place of a dataset: as it is written where absolute, else the first folder of `search` that has it.
 
     Raises:
@@ -78,43 +96,47 @@ def locate(path: str, search: Sequence[Path], *, part: str = "image_folder") -> 
         if place.exists():
             return place.resolve()
     looked = ", ".join(str(place) for place in places) or "nowhere: no folder to search"
-    raise DataError(
-        f"{part}.path: '{path}' does not exist (looked at {looked}){_nearest(places)}; correct the path "
-        "or set DML_STUDY_DATA to the folder that holds it"
-    )
+    raise DataError(f"{part}.path: '{path}' does not exist (looked at {looked}){_nearest(places)}; {remedy}")
 
 
 def _nearest(places: Sequence[Path]) -> str:
     beside = [entry for place in places if place.parent.is_dir() for entry in place.parent.iterdir()]
     possible = [entry.name for entry in beside if entry.is_dir() or entry.suffix.lower() in (".zip", ".csv")]
+    possible = [name for name in possible if not is_junk(name)]  # folders of an extraction that was killed
     near = difflib.get_close_matches(places[0].name, possible, n=1) if places else []
     return f", did you mean '{near[0]}'?" if near else ""
 
 
 @contextmanager
-def _listed(path: Path) -> Iterator[tuple[Files, Index]]:
-    """The files that a dataset consists of and their index."""
+def _listed(path: Path, columns: Columns, tell: Tell) -> Iterator[tuple[Files, Index]]:
+    """The files that a dataset consists of, and the index of its images; a CSV file may name some that are absent."""
     if path.is_dir():
         files = directory_files(path)
-        yield files, index_of_files(files)
+        yield files, index_of_files(files, tell)
     elif path.suffix.lower() == ".zip":
         with zip_files(path) as members:
-            yield members, index_of_files(members)
+            yield members, index_of_files(members, tell)
     elif path.suffix.lower() == ".csv":
-        yield _csv_files(path)
+        yield _csv_files(path, columns, tell)
     elif path.exists():
         raise DataError(f"{path} is neither a directory, nor a .zip, nor a .csv file; name one of these")
     else:
         raise DataError(f"{path} does not exist on this machine; put the dataset there or plan the study again")
 
 
-def _csv_files(path: Path) -> tuple[Files, Index]:
-    samples = read_csv(path)
-    absent = [sample.path for sample in samples if not (path.parent / sample.path).is_file()]
-    if absent:
+def _csv_files(path: Path, columns: Columns, tell: Tell) -> tuple[Files, Index]:
+    samples = read_csv(path, columns)
+    there = [sample.path for sample in samples if (path.parent / sample.path).is_file()]
+    return ListedFiles(path, path.parent, [path.name, *there]), index_of_samples(path, samples, tell)
+
+
+def _absent(files: Files, index: Index) -> tuple[int, ...]:
+    return tuple(number for number, path in enumerate(index.paths) if path not in files.stamps)
+
+
+def _refuse_absent(files: Files, index: Index) -> None:
+    if absent := _absent(files, index):
         raise DataError(
-            f"{path}: {len(absent)} of {len(samples)} files do not exist, '{absent[0]}' for instance; "
-            f"paths are relative to {path.parent}"
+            f"{files.location}: {len(absent)} of {len(index.paths)} files do not exist, '{index.paths[absent[0]]}' for "
+            f"instance; paths are relative to {files.location.parent}"
         )
-    names = [path.name, *(sample.path for sample in samples)]
-    return ListedFiles(path, path.parent, names), index_of_samples(path, samples)

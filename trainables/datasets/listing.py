@@ -1,6 +1,7 @@
 """From file names or a CSV file to an index: which image is of which class in which split, and what cannot be used."""
 
 import csv
+import difflib
 import io
 import unicodedata
 from collections import Counter, defaultdict
@@ -9,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from trainables.datasets.files import Files
-from trainables.datasets.source import SPLITS, Index
+from trainables.datasets.source import SEARCHED, SPLITS, Index, Tell
 from trainables.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "Sample", "index_of_files", "index_of_samples", "read_csv"]
+__all__ = ["IMAGE_SUFFIXES", "Columns", "Sample", "index_of_files", "index_of_samples", "read_csv"]
 
 IMAGE_SUFFIXES = frozenset([".bmp", ".gif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 _LAYOUT = "a dataset is laid out as <split>/<class>/<image> with the splits 'train' and 'test'"
+_SPLIT_WORDS = "'train' or 'test' (or 'train', 'query' and 'gallery')"
 _SHOWN = 5
 
 
@@ -29,11 +31,14 @@ class Sample:
     split: str
 
 
-def index_of_files(files: Files) -> Index:
+def index_of_files(files: Files, tell: Tell) -> Index:
     """The index of `<split>/<class>/<image>`. Files outside class folders and of other types are left alone.
 
+    Args:
+        tell: gets the faults of `index_of_samples`, and classes without images.
+
     Raises:
-        DataError: the layout is another one, a split is missing, a class is empty or in both splits.
+        DataError: the layout is another one, or a split has no folder.
     """
     images = [name for name in files.stamps if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES]
     _refuse_layout(files, images)
@@ -42,8 +47,8 @@ def index_of_files(files: Files) -> Index:
     empty = [name for name in sorted(files.folders) if name.count("/") == 1 and tuple(name.split("/")) not in filled]
     if empty:
         known = " ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"{files.location}: no image in {_some(empty)}; remove empty class folders (read are {known})")
-    return index_of_samples(files.location, samples)
+        tell(f"{files.location}: no image in {_some(empty)}; remove empty class folders (read are {known})")
+    return index_of_samples(files.location, samples, tell)
 
 
 def _refuse_layout(files: Files, images: Sequence[str]) -> None:
@@ -61,23 +66,26 @@ def _refuse_layout(files: Files, images: Sequence[str]) -> None:
         raise DataError(f"{place}: images below a class folder: {_some(deep)}; {_LAYOUT}: one folder per class")
 
 
-def index_of_samples(place: Path, samples: Iterable[Sample]) -> Index:
+def index_of_samples(place: Path, samples: Iterable[Sample], tell: Tell) -> Index:
     """The index of labelled images: classes by name, images by path.
 
-    Raises:
-        DataError: a split is missing, a class is in both splits, or two class names look the same.
+    Args:
+        tell: gets the faults: a split is missing, a class is in both splits, two class names look the same.
     """
     ordered = sorted(samples)
     splits: dict[str, set[str]] = defaultdict(set)
     for sample in ordered:
         splits[sample.split].add(sample.class_name)
     names = sorted({sample.class_name for sample in ordered})
-    _refuse_lookalikes(place, names)
-    for split in SPLITS:
+    _tell_lookalikes(place, names, tell)
+    needed = ("train", *SEARCHED) if set(SEARCHED) & set(splits) else SPLITS
+    for split in needed:
         if not splits[split]:
-            raise DataError(f"{place}: no image of the split '{split}'; {_LAYOUT}")
-    if shared := sorted(splits["train"] & splits["test"]):
-        raise DataError(
+            tell(f"{place}: no image of the split '{split}'; {_LAYOUT}")
+    if mixed := sorted(set(splits) - set(needed)):
+        tell(f"{place}: images of the split '{mixed[0]}' beside queries and a gallery; write {_SPLIT_WORDS}")
+    if shared := sorted(splits["train"] & set[str]().union(*(splits[split] for split in needed if split != "train"))):
+        tell(
             f"{place}: {len(shared)} classes are in both splits: {_some(shared)}; retrieval is measured on unseen "
             "classes, so move each class into one split"
         )
@@ -90,19 +98,26 @@ def index_of_samples(place: Path, samples: Iterable[Sample]) -> Index:
     )
 
 
-def _refuse_lookalikes(place: Path, names: Iterable[str]) -> None:
+def _tell_lookalikes(place: Path, names: Iterable[str], tell: Tell) -> None:
     spellings: dict[str, list[str]] = defaultdict(list)
     for name in names:
         spellings[unicodedata.normalize("NFC", name.strip())].append(name)
     for same in spellings.values():
         if len(same) > 1:
             written = ", ".join(ascii(name) for name in same)
-            raise DataError(
-                f"{place}: duplicate class names, they differ in spaces or accents only: {written}; merge them"
-            )
+            tell(f"{place}: duplicate class names, they differ in spaces or accents only: {written}; merge them")
 
 
-def read_csv(path: Path) -> list[Sample]:
+@dataclass(frozen=True)
+class Columns:
+    """What a CSV file calls the columns."""
+
+    path: str = "path"
+    label: str = "label"
+    split: str = "split"
+
+
+def read_csv(path: Path, columns: Columns = Columns()) -> list[Sample]:
     """The rows of a CSV file with a header and the columns path (relative to the file), label and split.
 
     Raises:
@@ -113,32 +128,42 @@ def read_csv(path: Path) -> list[Sample]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     table = csv.DictReader(io.StringIO(text))
-    _refuse_columns(path, table.fieldnames or ())
-    samples = [_sample(path, table.line_num, row) for row in table]
+    _refuse_columns(path, table.fieldnames or (), columns)
+    samples = [_sample(path, table.line_num, row, columns) for row in table]
     if not samples:
         raise DataError(f"{path}: no rows; it needs one row per image with path, label and split")
     counts = Counter(sample.path for sample in samples)
     if twice := [name for name, count in counts.items() if count > 1]:
-        raise DataError(f"{path}: column 'path' names an image more than once: {_some(twice)}; keep one row of each")
+        raise DataError(
+            f"{path}: column '{columns.path}' names an image more than once: {_some(twice)}; keep one row of each"
+        )
     return samples
 
 
-def _refuse_columns(path: Path, found: Collection[str]) -> None:
-    if missing := [column for column in ("path", "label", "split") if column not in found]:
+def _refuse_columns(path: Path, found: Collection[str], columns: Columns) -> None:
+    wanted = (columns.path, columns.label, columns.split)
+    if missing := [column for column in wanted if column not in found]:
+        near = difflib.get_close_matches(missing[0], [name for name in found if name not in wanted], n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
         raise DataError(
-            f"{path}: column {_some(missing)} is missing, found {_some(list(found)) or 'none'}; "
-            "the first line names the columns path, label, split"
+            f"{path}: column {_some(missing)} is missing, found {_some(list(found)) or 'none'}; {hint}the first line "
+            f"names the columns {', '.join(wanted)}; other names are said with path_column, label_column, split_column"
         )
+    if twice := sorted({column for column in wanted if list(found).count(column) > 1 or wanted.count(column) > 1}):
+        raise DataError(f"{path}: column {_some(twice)} is there, or named, more than once; keep one of each")
 
 
-def _sample(path: Path, line: int, row: dict[str, str | None]) -> Sample:
-    for column in ("path", "label", "split"):
+def _sample(path: Path, line: int, row: dict[str, str | None], columns: Columns) -> Sample:
+    wanted = (columns.path, columns.label, columns.split)
+    for column in wanted:
         if not (row[column] or "").strip():
-            raise DataError(f"{path}, line {line}: column '{column}' is empty; every image needs path, label and split")
-    name, label, split = str(row["path"]), str(row["label"]), str(row["split"])
-    if split not in SPLITS:
-        raise DataError(f"{path}, line {line}: unknown split '{split}'; write 'train' or 'test'")
-    if PurePosixPath(name).is_absolute():
+            named = f"{', '.join(wanted[:2])} and {wanted[2]}"
+            raise DataError(f"{path}, line {line}: column '{column}' is empty; every image needs {named}")
+    name, label, split = (str(row[column]) for column in wanted)
+    if split not in (*SPLITS, *SEARCHED):
+        raise DataError(f"{path}, line {line}: unknown split '{split}'; write {_SPLIT_WORDS}")
+    name = name.replace("\\", "/")
+    if PurePosixPath(name).is_absolute() or name[1:2] == ":":
         raise DataError(f"{path}, line {line}: path '{name}' is absolute; write it relative to the CSV file")
     return Sample(str(PurePosixPath(name)), label, split)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from trainables.datasets.files import Files, Stamp
 from trainables.datasets.source import Progress
-from trainables.datasets.storage import storage_errors
+from trainables.datasets.storage import CACHE_REMEDY, storage_errors
 from trainables.errors import DataError
 
 __all__ = ["content_revision", "files_revision", "sha256_of"]
@@ -77,7 +77,7 @@ def _recall(memory: Path) -> dict[str, tuple[Stamp, str]]:
 
 def _remember(memory: Path, digests: Mapping[str, tuple[Stamp, str]]) -> None:
     temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-    with storage_errors(memory.parent):
+    with storage_errors(memory.parent, remedy=CACHE_REMEDY):
         memory.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(json.dumps(digests, separators=(",", ":")))
         temporary.replace(memory)

@@ -1,19 +1,20 @@
-"""What a dataset has to offer to be planned, decoded and cached. No numpy at import: planning loads every source."""
+"""What a dataset has to offer to be planned, decoded and inspected. No numpy at import: planning loads every source."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from trainables.datasets.config import DatasetConfig
+from trainables.datasets.config import DatasetConfig, Published
+from trainables.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["SEARCHED", "SPLITS", "Framed", "Index", "IndexedTargets", "Progress", "Reader", "Source"]
-__all__ += ["UnreadableImageError"]
+__all__ += ["Survey", "Surveyed", "Tell", "UnreadableImageError", "refuse"]
 
 SPLITS = ("train", "test")
 """Every dataset has both; validation classes are taken from the training classes by the protocol."""
@@ -95,4 +96,49 @@ class Source(Protocol):
 
     def open(self) -> AbstractContextManager[tuple[Index, Reader]]:
         """The images of a resolved configuration, readable until the context ends."""
+        ...
+
+
+Tell = Callable[[str], None]
+"""Gets a sentence about each fault of a copy: `refuse`, or something that collects them."""
+
+
+def refuse(message: str) -> None:
+    """A `Tell` that stops at the first fault.
+
+    Raises:
+        DataError: always.
+    """
+    raise DataError(message)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A copy of a dataset as it is, faults included.
+
+    Attributes:
+        index: the images that the dataset has by its lists, there or not; those that are there if it has no lists.
+        read: reads those that are there.
+        missing: numbers of the images that are not there.
+        faults: what else a run would refuse.
+        published: what the splits should have, where that is known.
+    """
+
+    index: Index
+    read: Reader
+    missing: tuple[int, ...] = ()
+    faults: tuple[str, ...] = ()
+    published: Published = field(default_factory=dict)
+
+
+@runtime_checkable
+class Surveyed(Protocol):
+    """A source whose copies may have faults; one without `survey` is opened, and refuses what a run refuses."""
+
+    def survey(self, *, search: Sequence[Path]) -> AbstractContextManager[Survey]:
+        """Looks at a configuration that need not be resolved; readable until the context ends.
+
+        Raises:
+            DataError: the data are absent, or their lists or folders are not those of such a dataset.
+        """
         ...

@@ -37,11 +37,11 @@ def read_label_file(files: Files, columns: Sequence[str], paths: Sequence[str]) 
 
 
 def read_columns(
-    place: str, content: bytes, columns: Sequence[str], paths: Sequence[str]
+    place: str, content: bytes, columns: Sequence[str], paths: Sequence[str], *, path_column: str = "path"
 ) -> tuple[tuple[float, ...], ...]:
     """The numbers in some columns of a CSV file, one tuple per image in the order of `paths`.
 
-    Rows of other images are left alone. The column `path` is relative to the file, or has the dataset's outer folder
+    Rows of other images are left alone. The name of an image is relative to the file, or has the dataset's outer folder
     in front.
 
     Args:
@@ -49,11 +49,13 @@ def read_columns(
         content: its bytes, UTF-8.
         columns: of numbers.
         paths: images, relative to the file.
+        path_column: the one that names the image.
 
     Raises:
         DataError: a column is missing, a value is empty or no finite number, an image has no row or two.
     """
-    rows = _rows_by_image(place, _table(place, content, columns), frozenset(paths))
+    table = _table(place, content, columns, path_column)
+    rows = _rows_by_image(place, table, frozenset(paths), path_column)
     if missing := [path for path in paths if path not in rows]:
         named = ", ".join(f"'{path}'" for path in missing[:_SHOWN])
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
@@ -61,25 +63,25 @@ def read_columns(
     return tuple(tuple(_number(place, rows[path], column) for column in columns) for path in paths)
 
 
-def _table(place: str, content: bytes, columns: Sequence[str]) -> Iterator[Row]:
+def _table(place: str, content: bytes, columns: Sequence[str], path_column: str) -> Iterator[Row]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{place} is not UTF-8 text ({error.reason}); save it as UTF-8") from error
     table = csv.DictReader(io.StringIO(text))
     found = list(table.fieldnames or ())
-    for column in ("path", *columns):
+    for column in (path_column, *columns):
         if column not in found:
             hint = nearest(column, found) if found else "the file has no header"
-            named = "" if column == "path" else f" of {_OPTION}"
+            named = "" if column == path_column else f" of {_OPTION}"
             raise DataError(f"{place}: column '{column}'{named} is missing; {hint}")
     return ((table.line_num, row) for row in table)
 
 
-def _rows_by_image(place: str, table: Iterator[Row], paths: Collection[str]) -> Mapping[str, Row]:
+def _rows_by_image(place: str, table: Iterator[Row], paths: Collection[str], path_column: str) -> Mapping[str, Row]:
     rows: dict[str, Row] = {}
     for line, row in table:
-        written = str(PurePosixPath(row["path"] or ""))
+        written = str(PurePosixPath((row[path_column] or "").replace("\\", "/")))
         path = written if written in paths else written.partition("/")[2]
         if path in rows:
             raise DataError(f"{place}, line {line}: '{written}' has a row already, line {rows[path][0]}; keep one")

@@ -109,9 +109,8 @@ def load_teacher(payload: bytes, *, place: str, student: RunConfig, data: RunDat
 def _network(run: RunConfig, weights: dict[str, Tensor], data: RunData) -> EmbeddingModel:
     """The teacher's network; what a run on cached features keeps is its head alone."""
     channels = data.images.images.shape[1]
-    features = int(data.inputs.shape[1]) if data.cached_features else None
     trained = run.backbone.trainable
-    model = build_model(_without_file(run) if trained else run, channels=channels, feature_dim=features)
+    model = build_model(_without_file(run) if trained else run, channels=channels, feature_dim=data.feature_dim)
     part, prefix = (model, "") if trained else (model.head, "head.")
     part.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()})
     return model

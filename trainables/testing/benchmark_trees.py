@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-__all__ = ["TREES", "write_cars196", "write_cars196_devkit", "write_cub200", "write_image", "write_inshop", "write_sop"]
+__all__ = ["TREES", "write_cars196", "write_cars196_devkit", "write_cars196_kaggle", "write_cub200", "write_image"]
+__all__ += ["write_inaturalist", "write_inshop", "write_omniglot", "write_sop"]
 
 
 def write_image(path: Path, *, seed: int) -> None:
@@ -54,6 +55,22 @@ def write_cars196_devkit(root: Path, *, classes: int = 3, images: int = 2) -> Pa
     return root
 
 
+def write_cars196_kaggle(root: Path, *, classes: int = 3, images: int = 2) -> Path:
+    """The same cars as names.csv, anno_train.csv, anno_test.csv and car_data/; returns `root`."""
+    rows, names = _car_rows(classes, images), _car_names(classes)
+    names[0] = "Maker C/V Model 1"
+    for offset, side in enumerate(("train", "test")):
+        lines = []
+        for number, key in enumerate(rows[offset::2]):
+            name = f"{number + 1:05d}.jpg"
+            folder = root / "car_data/car_data" / side / names[key - 1].replace("/", "-")
+            write_image(folder / name, seed=2 * number + offset)
+            lines.append(f"{name},1,2,18,14,{key}")
+        write_rows(root / f"anno_{side}.csv", lines)
+    write_rows(root / "names.csv", names)
+    return root
+
+
 def write_sop(root: Path, *, classes: int = 3, images: int = 2) -> Path:
     """Stanford Online Products with the first products of both lists; returns `root`."""
     for name, first in (("Ebay_train.txt", 1), ("Ebay_test.txt", 11319)):
@@ -81,11 +98,39 @@ def write_inshop(root: Path, *, classes: int = 3, images: int = 2) -> Path:
     return root
 
 
+def write_omniglot(root: Path, *, classes: int = 3, images: int = 2) -> Path:
+    """Omniglot with one alphabet on each side, of drawings in one bit; returns `root`."""
+    for seed, (side, alphabet) in enumerate((("images_background", "Greek"), ("images_evaluation", "Tibetan"))):
+        for key in range(1, classes + 1):
+            for number in range(1, images + 1):
+                path = root / side / alphabet / f"character{key:02d}" / f"{key + 100 * seed:04d}_{number:02d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                noise = np.random.default_rng([seed, key, number]).integers(0, 8, (105, 105)) > 0
+                Image.fromarray(noise).save(path)
+    return root
+
+
+def write_inaturalist(root: Path, *, classes: int = 3, images: int = 2) -> Path:
+    """iNaturalist 2018 with the first species of both lists; returns `root`."""
+    for seed, (side, kingdom) in enumerate((("train", "Aves"), ("test", "Plantae"))):
+        rows = []
+        for key in range(classes):
+            for number in range(images):
+                species = 2 * key + seed + 1
+                path = f"train_val2018/{kingdom}/{species}/{species:04x}{number:04x}.jpg"
+                write_image(root / path, seed=1000 * species + number)
+                rows.append(path)
+        write_rows(root / f"Inat_dataset_splits/Inaturalist_{side}_set1.txt", rows)
+    return root
+
+
 TREES = {
     "cub200": write_cub200,
     "cars196": write_cars196,
     "sop": write_sop,
     "inshop": write_inshop,
+    "omniglot": write_omniglot,
+    "inaturalist": write_inaturalist,
 }
 """By the name of the dataset: writes a small tree, gets (root, classes=, images=)."""
 

@@ -211,6 +211,9 @@ class Training(Config):
     """Budget and numerics of the optimisation."""
 
     epochs: int = Field(20, ge=1)
+    steps_per_epoch: int | None = added(None, legacy=None, ge=1)
+    """An epoch is so many steps, and passes over the training images follow each other through epochs; where empty an
+    epoch is one pass."""
     batch_size: int = Field(128, ge=2)
     warmup_epochs: int = Field(0, ge=0)
     """First epochs in which only the head and the proxies train; batch norm goes on counting its statistics."""

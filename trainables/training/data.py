@@ -1,6 +1,5 @@
 """What a run trains and is measured on: images or cached features of one dataset, and the split of its classes."""
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,7 @@ from trainables.datasets.robustness import with_training_set
 from trainables.datasets.splits import Split, split_classes
 from trainables.datasets.targets import Targets
 from trainables.training.config import Augmentation
-
-_RESIDENT_SHARE = 0.25
-"""Share of a GPU's free memory that the images of a dataset may take to live there."""
-_KEPT_OPEN = 2
+from trainables.training.inputs import Inputs, inputs_of
 
 
 @dataclass(frozen=True)
@@ -26,12 +22,12 @@ class RunData:
     """The inputs of one run.
 
     Attributes:
-        inputs: uint8 [N, C, H, W] images, or float32 [N, F] features of a frozen backbone.
+        inputs: images, or features of a frozen backbone.
         split: training, validation and test positions in `inputs` and their labels.
         augmentation: how the network sees images.
     """
 
-    inputs: Tensor
+    inputs: Inputs
     split: Split
     images: ImageSet
     device: torch.device
@@ -40,7 +36,12 @@ class RunData:
     @property
     def cached_features(self) -> bool:
         """Whether the backbone was already applied."""
-        return self.inputs.dtype != torch.uint8
+        return len(self.inputs.shape) == 2
+
+    @property
+    def feature_dim(self) -> int | None:
+        """F where the inputs are features."""
+        return self.inputs.shape[1] if self.cached_features else None
 
     @property
     def training_targets(self) -> Targets | None:
@@ -62,8 +63,7 @@ class RunData:
 
     def batch(self, positions: np.ndarray) -> Tensor:
         """float32 inputs at `positions` on the run's device; decoded images, scaled to 0..1, or features."""
-        index = torch.from_numpy(np.ascontiguousarray(positions)).to(self.inputs.device)
-        chosen = self.inputs.index_select(0, index).to(self.device, non_blocking=True)
+        chosen = self.inputs.take(positions).to(self.device, non_blocking=True)
         return chosen if self.cached_features else chosen.float().div_(255)
 
 
@@ -75,7 +75,7 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
     """
     from trainables.datasets.catalog import load_images
 
-    images = load_images(run.dataset, cache=cache)
+    images = load_images(run.dataset, cache=cache, workers=run.training.threads)
     held_out = None if everything or run.protocol.selection == "last" else run.fold
     split = split_classes(
         images.labels,
@@ -91,38 +91,9 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
     return RunData(inputs, split, images, device, run.augmentation)
 
 
-def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.device) -> Tensor:
-    array = images.images
-    if not run.backbone.trainable:
-        from trainables.backbones.features import cached_features
+def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.device) -> Inputs:
+    if run.backbone.trainable:
+        return inputs_of(images.images, device)
+    from trainables.backbones.features import cached_features
 
-        array = cached_features(run, images, cache=cache)
-    return _resident(array, device)
-
-
-_opened: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
-"""The arrays that the last runs of this process used, most recent last: an actor trains many runs on one dataset."""
-
-
-def _resident(array: np.ndarray, device: torch.device) -> Tensor:
-    """The array as a tensor; one of a cache file, which is named by its content, is opened once."""
-    if not isinstance(array, np.memmap) or array.filename is None:
-        return _placed(torch.from_numpy(array), device)
-    key = (str(array.filename), str(device))
-    if key not in _opened:
-        # Copy-on-write mapping: torch asks for a writable array, though nothing ever writes to it.
-        mapped = np.memmap(array.filename, dtype=array.dtype, mode="c", offset=array.offset, shape=array.shape)
-        _opened[key] = _placed(torch.from_numpy(mapped), device)
-    _opened.move_to_end(key)
-    while len(_opened) > _KEPT_OPEN:
-        _opened.popitem(last=False)
-    return _opened[key]
-
-
-def _placed(tensor: Tensor, device: torch.device) -> Tensor:
-    """Without a copy on a CPU; on a GPU it moves there where it fits."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info()
-        if tensor.nbytes < free * _RESIDENT_SHARE:
-            return tensor.to(device)
-    return tensor
+    return inputs_of(cached_features(run, images, cache=cache), device)

@@ -21,6 +21,7 @@ from trainables.step import Step
 from trainables.synthesis.base import Space, Synthesis
 from trainables.training.data import RunData
 from trainables.training.optimizer import build_optimizer, rates, scale_rates
+from trainables.training.samplers import Batches
 from trainables.training.schedules import warmup
 
 _EMBED_CHUNK = 256
@@ -64,6 +65,7 @@ class Fit:
             proxies=[*self.loss.parameters(), *self.synthesis.parameters(), *self.extra_proxies()],
         )
         self.scaler = torch.amp.GradScaler(data.device.type, enabled=run.precision == "float16")
+        self.stream = Batches(self._pass, steps=run.training.steps_per_epoch)
 
     def extra_proxies(self) -> Iterable[nn.Parameter]:
         """Proxies of a strategy's own, made before the optimiser that trains them."""
@@ -81,9 +83,7 @@ class Fit:
         )
 
     def _build_model(self) -> EmbeddingModel:
-        images = self.data.images.images
-        features = int(self.data.inputs.shape[1]) if self.data.cached_features else None
-        model = build_model(self.run, channels=images.shape[1], feature_dim=features)
+        model = build_model(self.run, channels=self.data.images.channels, feature_dim=self.data.feature_dim)
         if self.run.training.memory_format == "channels_last":
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return model.to(self.data.device)
@@ -102,6 +102,7 @@ class Fit:
         self._freeze_backbone(self.epoch < self.run.training.warmup_epochs)
         batches = self._batches()
         total = torch.zeros((), device=self.data.device, dtype=torch.float64)
+        self.data.inputs.expect(self.data.split.train[batch] for batch in batches)
         with isolated_rng(self.run.seed, "library", self.epoch):
             for index, batch in enumerate(batches):
                 self._set_rates(index, len(batches))
@@ -126,6 +127,11 @@ class Fit:
         )
 
     def _batches(self) -> list[np.ndarray]:
+        """Those of the epoch to come."""
+        return self.stream.of(self.epoch)
+
+    def _pass(self, number: int) -> list[np.ndarray]:
+        """The batches of a pass over the training images."""
         sampler = load_implementation(self.run.sampler)
         labels = self.data.split.train_labels
         batches: list[np.ndarray] = sampler(
@@ -133,7 +139,7 @@ class Fit:
             labels,
             batch_size=self.run.training.batch_size,
             seed=self.run.seed,
-            epoch=self.epoch,
+            epoch=number,
             targets=self.data.training_targets,
         )
         if not batches:
@@ -237,8 +243,10 @@ class Fit:
         return torch.cat(list(self._embedded_chunks(positions)))
 
     def _embedded_chunks(self, positions: np.ndarray) -> Iterator[Tensor]:
-        for start in range(0, len(positions), _EMBED_CHUNK):
-            inputs = self.data.evaluation_batch(positions[start : start + _EMBED_CHUNK])
+        chunks = [positions[start : start + _EMBED_CHUNK] for start in range(0, len(positions), _EMBED_CHUNK)]
+        self.data.inputs.expect(chunks)
+        for chunk in chunks:
+            inputs = self.data.evaluation_batch(chunk)
             with autocast(self.run):
                 yield self.model(inputs if self.data.cached_features else self._formatted(inputs))
 

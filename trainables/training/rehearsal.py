@@ -53,7 +53,7 @@ def rehearse(run: RunConfig, *, cache: Path, sources: Mapping[str, RunConfig] | 
 
 def _brief(run: RunConfig) -> RunConfig:
     """One epoch in which every part acts."""
-    training = run.training.model_copy(update={"epochs": 1, "warmup_epochs": 0})
+    training = run.training.model_copy(update={"epochs": 1, "steps_per_epoch": None, "warmup_epochs": 0})
     parts = {section: getattr(run, section).rehearsed() for section in REGISTRIES}
     return run.model_copy(update={**parts, "training": training})
 

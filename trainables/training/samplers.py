@@ -1,7 +1,11 @@
 """Which images make a batch. A sampler is a function of the seed and the epoch, so there is no position to save.
 
-Every sampler gets the classes of the training images and their continuous labels, where they have any.
+Every sampler gets the classes of the training images and their continuous labels, where they have any. What it calls
+an epoch is one pass over them; `Batches` cuts passes into epochs of another length.
 """
+
+from bisect import bisect_right
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,6 +13,50 @@ from trainables.datasets.targets import Targets
 from trainables.errors import ConfigError
 from trainables.randomness import numpy_generator
 from trainables.training.config import Balanced, Shuffled
+
+Pass = list[np.ndarray]
+
+
+class Batches:
+    """Batches by epoch: a pass each, or the next `steps` of one pass after the other.
+
+    A function of the epoch alone: what is remembered of earlier passes only spares drawing them again.
+    """
+
+    def __init__(self, draw: Callable[[int], Pass], *, steps: int | None = None) -> None:
+        """
+        Args:
+            draw: the batches of a pass, one at least.
+            steps: of an epoch; where empty an epoch is one pass.
+        """
+        self._draw, self._steps = draw, steps
+        self._starts = [0]
+        self._newest: tuple[int, Pass] = (-1, [])
+
+    def of(self, epoch: int) -> Pass:
+        """The batches of an epoch (from 0), in order."""
+        if self._steps is None:
+            return self._draw(epoch)
+        start = epoch * self._steps
+        number = self._pass_at(start)
+        found = self._pass(number)[start - self._starts[number] :]
+        while len(found) < self._steps:
+            number += 1
+            found = [*found, *self._pass(number)]
+        return found[: self._steps]
+
+    def _pass_at(self, step: int) -> int:
+        """The pass that a step falls into; passes may differ in length."""
+        while self._starts[-1] <= step:
+            self._pass(len(self._starts) - 1)
+        return bisect_right(self._starts, step) - 1
+
+    def _pass(self, number: int) -> Pass:
+        if self._newest[0] != number:
+            self._newest = number, self._draw(number)
+        if number == len(self._starts) - 1:
+            self._starts.append(self._starts[-1] + len(self._newest[1]))
+        return self._newest[1]
 
 
 def shuffled(

@@ -140,7 +140,7 @@ def test_check_rehearses_every_cell(dml_study: Call, write_spec: Call, tmp_path:
 def test_check_names_the_cells_that_fail(dml_study: Call, write_spec: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     from trainables.training import rehearsal
 
-    def fail(run: Any, *, cache: Path, parents: dict[str, Any]) -> None:
+    def fail(run: Any, *, cache: Path, sources: dict[str, Any]) -> None:
         if getattr(run.synthesis, "ratio", 0) == 1.0:
             raise TrainingError("the loss became nan")
 

@@ -54,7 +54,7 @@ def test_a_run_of_another_results_folder_teaches(planned: Path, private_cache: P
     run_id = teacher_id()
     given = f"{{run: {run_id}, results: results/teachers}}"
     (student,) = plan(SPEC.format(teacher=given), private_cache).runs.values()
-    assert student.parent == ""  # nothing in this study to wait for
+    assert student.sources == ()  # nothing in this study to wait for
     parent = student.config.strategy.parent
     assert parent is not None
     assert (parent.run, parent.results) == (run_id, str(planned / "results" / "teachers"))

@@ -1,4 +1,7 @@
-"""Which value wins: defaults < extended files < settings < method < axis < rules < command line."""
+"""Which value wins: defaults < extended files < settings < method < axis < rules < command line.
+
+Rules of an extended protocol count among the extended files.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +110,47 @@ def test_rules_see_what_earlier_rules_did(make_plan: MakePlan) -> None:
     found = [(run.training.epochs, run.synthesis.name, run.training.batch_size) for run in configs(plan, "b")]
     assert found == [(20, "none", 128), (3, "proxy_synthesis", 16)]
     assert {run.training.batch_size for run in configs(plan, "a")} == {128}
+
+
+PROTOCOL = (
+    "settings: {optimizer.lr: 0.1, schedule: {name: step, every: 3}}\n"
+    "rules:\n"
+    "  - {when: {loss: proxy_nca}, set: {optimizer.lr: 0.2, training.epochs: 7, schedule.every: 4}}\n"
+    "  - {when: {training.epochs: 7, dataset: glyphs}, set: {embedding_dim: 5}}\n"
+    "  - {when: {loss: triplet}, set: {embedding_dim: 6}}\n"
+)
+
+
+def test_rules_of_a_protocol_are_defaults(make_plan: MakePlan, tmp_path: Path) -> None:
+    """They see the whole cell, and what the study, a method, an axis or the command line says wins."""
+    (tmp_path / "protocol.yaml").write_text(PROTOCOL)
+    methods = "methods: {a: {loss: proxy_nca}, b: {loss: proxy_nca, schedule: cosine}, c: {}}\n"
+    spec = "study: s\nextends: protocol.yaml\n" + methods
+    plan = make_plan(spec)
+    found = [
+        (each.optimizer.model_dump()["lr"], each.training.epochs, each.embedding_dim)
+        for (each,) in (configs(plan, name) for name in "abc")
+    ]
+    assert found == [(0.2, 7, 5), (0.2, 7, 5), (0.1, 20, 64)]
+    assert [configs(plan, name)[0].schedule.model_dump().get("every") for name in "abc"] == [4, None, 3]
+    assert plan.warnings == ()  # a rule that fits nothing here is for other studies
+    assert sources(plan, "method=a", "optimizer.lr") == [(0.2, "rule 1 of protocol.yaml (protocol.yaml:3)")]
+    for more, value in (
+        ("settings: {optimizer.lr: 0.3}\n", [0.3]),
+        ("compare: {optimizer.lr: [0.4, 0.5]}\n", [0.4, 0.5]),
+    ):
+        assert [run.optimizer.model_dump()["lr"] for run in configs(make_plan(spec + more), "a")] == value
+    own = make_plan(spec + "rules: [{when: {loss: proxy_nca}, set: {optimizer.lr: 0.6}}]\n")
+    assert sources(own, "method=a", "optimizer.lr") == [(0.6, "rule 1 (spec.yaml:4)")]
+    assert [run.training.epochs for run in configs(make_plan(spec, "loss.name=norm_softmax"), "a")] == [20]
+
+
+def test_rules_of_an_extended_study_beat_its_methods(make_plan: MakePlan, tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(
+        "methods: {a: {optimizer.lr: 0.1}}\nrules: [{when: {method: a}, set: {optimizer.lr: 0.2}}]\n"
+    )
+    plan = make_plan("study: s\nextends: base.yaml\ncompare: {embedding_dim: [8]}\n")
+    assert [run.optimizer.model_dump()["lr"] for run in configs(plan, "a")] == [0.2]
 
 
 def test_rules_that_name_a_dataset_go_by_its_alias(make_plan: MakePlan) -> None:

@@ -58,3 +58,11 @@ def test_a_distance_that_differs_from_that_of_the_training(make_plan: MakePlan) 
 def test_a_tune_stage_with_nothing_to_tune(make_plan: MakePlan) -> None:
     plan = make_plan("study: s\nmethods: {a: {}}\nstages: {tune: {trials: 3}}\n")
     assert plan.warnings == ("stages.tune is there, and no method has a `tune`: nothing is searched",)
+
+
+def test_folds_that_all_train_again_on_the_same_classes(make_plan: MakePlan) -> None:
+    spec = "study: s\nmethods: {a: {}, b: {loss: proxy_nca}}\nreplicates: {seeds: 2, folds: 2}\n"
+    (warning,) = make_plan(spec + "protocol: {refit: true}\n").warnings
+    assert warning.startswith("protocol.refit with several folds (a, b): the fold models of a seed train again on the")
+    assert make_plan(spec).warnings == ()
+    assert make_plan(spec.replace(", folds: 2", "") + "protocol: {refit: true}\n").warnings == ()

@@ -100,7 +100,10 @@ def test_a_chain_of_files_applies_base_first(load: Load, write_spec: Callable[..
     ]
     assert [method.name for method in spec.methods] == ["a", "c"]
     assert [rule.settings[0].value for rule in spec.rules] == [9, 8]
-    assert [str(rule.settings[0].source) for rule in spec.rules] == ["rule 1 (other.yaml:2)", "rule 2 (spec.yaml:5)"]
+    assert [str(rule.settings[0].source) for rule in spec.rules] == [
+        "rule 1 of other.yaml (other.yaml:2)",
+        "rule 1 (spec.yaml:5)",
+    ]
     assert spec.replication.seeds == (0, 1, 2)  # of the preset
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from trainables.backbones.build import build_backbone
 from trainables.backbones.config import (
@@ -13,6 +14,7 @@ from trainables.backbones.config import (
     TorchvisionConfig,
 )
 from trainables.errors import ConfigError
+from trainables.parts import identity
 
 
 @pytest.mark.parametrize(("side", "map_side"), [(8, 1), (16, 1), (17, 1), (28, 1), (32, 2), (84, 5), (105, 6)])
@@ -117,3 +119,25 @@ def test_pooling_has_deterministic_gradients_only(pooling: str) -> None:
             seen.add(node)
             pending.extend(parent for parent, _ in node.next_functions)
     assert not any("Adaptive" in type(node).__name__ for node in seen)
+
+
+def test_resnets_see_images_as_in_caffe() -> None:
+    """Blue, green, red in 0..255 less Caffe's mean; the network itself stays the same."""
+    config = ResNet18(preprocessing="caffe")
+    backbone = build_backbone(config, channels=3, seed=0).eval()
+    image = torch.tensor([200 / 255, 100 / 255, 50 / 255]).view(1, 3, 1, 1)
+    expected = torch.tensor([50 - 103.939, 100 - 116.779, 200 - 123.68])
+    torch.testing.assert_close(backbone.normalized(image).flatten(), expected, rtol=1e-5, atol=1e-4)
+    other = build_backbone(ResNet18(), channels=3, seed=0).state_dict()
+    assert all(torch.equal(value, other[key]) for key, value in backbone.state_dict().items())
+    assert "preprocessing" not in identity(ResNet18())
+    assert identity(config)["preprocessing"] == "caffe"
+
+
+def test_sum_is_another_word_for_avg_max() -> None:
+    config = ResNet18.model_validate({"pooling": "sum"})
+    assert config == ResNet18(pooling="avg+max")
+    assert identity(config) == identity(ResNet18(pooling="avg+max"))
+    assert ResNet18.model_json_schema()["properties"]["pooling"]["enum"] == ["avg", "max", "avg+max", "sum", "gem"]
+    with pytest.raises(ValidationError, match="pooling"):
+        ResNet18.model_validate({"pooling": "mean"})

@@ -13,9 +13,13 @@ from trainables.backbones import BACKBONES, BackboneConfig
 from trainables.backbones.base import Network
 from trainables.testing.backbones import BackboneContract
 
-REQUIRED = {"timm": {"architecture": "test_resnet"}}
-SISTERS = {"resnet34": 512, "resnet50": 2048, "resnet101": 2048}
-"""Large networks that differ from resnet18 in their depth, and their widths: a few checks do."""
+REQUIRED: dict[str, dict[str, Any]] = {
+    "timm": {"architecture": "test_resnet"},
+    "torchvision": {"architecture": "shufflenet_v2_x0_5"},
+    "vit_small": {"image_size": 32},
+}
+SISTERS = {"resnet34": 512, "resnet50": 2048, "resnet101": 2048, "vit_small": 384}
+"""Large networks that differ from others in their size, and their widths: a few checks do."""
 
 
 def registered_config(name: str) -> BackboneConfig:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -88,6 +89,42 @@ class TestResolve:
         assert str(tmp_path / "a" / "net.pth") in message
         assert str(tmp_path / "b" / "net.pth") in message
         assert 'torchvision.models.get_model("mobilenet_v2", weights="DEFAULT")' in message
+
+    def test_torch_s_hub_cache_comes_after_the_folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+        file = tmp_path / "torch" / "hub" / "checkpoints" / "net.pth"
+        with pytest.raises(DataError, match=re.escape(str(file))):
+            resolve(MobileNetV2(weights="net.pth"), search=[tmp_path / "data"], cache=tmp_path)
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"hub")
+        found = resolve(ResNet18(weights="net.pth"), search=[tmp_path / "data"], cache=tmp_path)
+        assert found.weights == str(file)
+        assert found.weights_revision == hashlib.sha256(b"hub").hexdigest()[:16]
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "net.pth").write_bytes(b"own")
+        found = resolve(ResNet18(weights="net.pth"), search=[tmp_path / "data"], cache=tmp_path)
+        assert found.weights == str(tmp_path / "data" / "net.pth")
+
+    @pytest.mark.parametrize(
+        ("variables", "folder"),
+        [
+            ({"TORCH_HOME": "/t", "XDG_CACHE_HOME": "/x"}, "/t"),
+            ({"XDG_CACHE_HOME": "/x"}, "/x/torch"),
+            ({"TORCH_HOME": "~/t"}, "/home/somebody/t"),
+            ({"TORCH_HOME": "", "XDG_CACHE_HOME": ""}, "/home/somebody/.cache/torch"),
+            ({}, "/home/somebody/.cache/torch"),
+        ],
+    )
+    def test_the_hub_cache_is_where_torch_has_it(
+        self, variables: dict[str, str], folder: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in {"HOME": "/home/somebody", **variables}.items():
+            monkeypatch.setenv(name, value)
+        assert weights.hub_cache() == Path(folder, "hub", "checkpoints")
+        if "" not in variables.values():
+            assert weights.hub_cache() == Path(torch.hub.get_dir(), "checkpoints").expanduser()
 
     def test_conv4_is_not_promised_weights_of_torchvision(self, tmp_path: Path) -> None:
         with pytest.raises(DataError) as error:

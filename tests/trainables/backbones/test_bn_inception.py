@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from trainables.backbones.bn_inception import build, file_key
@@ -12,6 +13,7 @@ from trainables.backbones.config import BNInception
 from trainables.backbones.loading import load_weights
 from trainables.backbones.weights import resolve
 from trainables.errors import DataError
+from trainables.parts import identity
 
 BLOCKS = {
     # block: inputs, 1x1, 3x3 reduce, 3x3, double reduce, double, pooled projection, side of its map at 224 pixels
@@ -91,6 +93,21 @@ def test_it_sees_blue_green_red_from_0_to_255() -> None:
     torch.testing.assert_close(backbone.normalized(image).flatten(), expected, rtol=1e-5, atol=1e-4)
     gray = build_backbone(BNInception(), channels=1, seed=0).normalized(torch.full((1, 1, 1, 1), 1.0))
     torch.testing.assert_close(gray.flatten(), torch.tensor([151.0, 138.0, 127.0]), rtol=1e-5, atol=1e-4)
+
+
+def test_its_mean_is_a_setting_in_the_order_of_its_channels() -> None:
+    config = BNInception(mean=(103.53, 116.28, 123.675))
+    white = build_backbone(config, channels=3, seed=0).normalized(torch.ones(1, 3, 1, 1))
+    torch.testing.assert_close(white.flatten(), torch.tensor([151.47, 138.72, 131.325]), rtol=1e-5, atol=1e-4)
+    assert BNInception.model_validate_json(config.model_dump_json()) == config
+    assert identity(config)["mean"] == [103.53, 116.28, 123.675]
+    assert "mean" not in identity(BNInception(mean=(104, 117, 128)))
+
+
+@pytest.mark.parametrize("mean", [(104, 117), (104, 117, 256), (-1, 117, 128), (0.4, float("nan"), 0.5)])
+def test_a_mean_that_no_pixels_have_is_refused(mean: tuple[float, ...]) -> None:
+    with pytest.raises(ValidationError, match="mean"):
+        BNInception.model_validate({"mean": mean})
 
 
 def test_gradients_reach_the_image_in_its_own_channel_order() -> None:

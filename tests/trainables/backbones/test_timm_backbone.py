@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from trainables.backbones.base import MapBody
 from trainables.backbones.build import Backbone, build_backbone
-from trainables.backbones.config import Timm
-from trainables.backbones.timm_models import TimmBody
+from trainables.backbones.config import Timm, ViTSmall
 from trainables.backbones.weights import resolve
 from trainables.errors import ConfigError, DataError
 
@@ -24,9 +24,6 @@ def built(architecture: str, **settings: Any) -> Backbone:
 class Giving(torch.nn.Module):
     """A model that gives what it is told to."""
 
-    num_prefix_tokens = 2
-    output_fmt = "NHWC"
-
     def __init__(self, features: Tensor) -> None:
         super().__init__()
         self.features = features
@@ -38,9 +35,10 @@ class Giving(torch.nn.Module):
 def test_vectors_tokens_and_maps_become_maps() -> None:
     images = torch.zeros(2, 3, 8, 8)
     vectors, tokens, last = torch.rand(2, 5), torch.rand(2, 6, 5), torch.rand(2, 3, 4, 5)
-    assert torch.equal(TimmBody(Giving(vectors))(images)[:, :, 0, 0], vectors)
-    assert torch.equal(TimmBody(Giving(tokens))(images)[..., 0], tokens[:, 2:].transpose(1, 2))
-    assert torch.equal(TimmBody(Giving(last))(images), last.permute(0, 3, 1, 2))
+    assert torch.equal(MapBody(Giving(vectors))(images)[:, :, 0, 0], vectors)
+    assert torch.equal(MapBody(Giving(tokens), prefix_tokens=2)(images)[..., 0], tokens[:, 2:].transpose(1, 2))
+    assert torch.equal(MapBody(Giving(last))(images), last)
+    assert torch.equal(MapBody(Giving(last), channels_last=True)(images), last.permute(0, 3, 1, 2))
 
 
 def test_a_convolutional_network_as_timm_pools_it() -> None:
@@ -60,6 +58,30 @@ def test_a_transformer_gives_patches_or_its_class_token() -> None:
     assert tokens.shape[1] == 1 + (32 // 16) ** 2
     torch.testing.assert_close(patches(images), tokens[:, 1:].mean(1))
     torch.testing.assert_close(token(images), tokens[:, 0])
+
+
+def test_images_are_normalized_as_timm_notes_it_for_the_architecture() -> None:
+    half, imagenet = ([0.5] * 3, [0.5] * 3), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    for architecture, (mean, std) in {
+        "test_vit": half,
+        "mobilenetv3_small_050": imagenet,
+        "tf_mobilenetv3_small_minimal_100": half,
+    }.items():
+        backbone = built(architecture)
+        torch.testing.assert_close(backbone.mean.flatten(), torch.tensor(mean))
+        torch.testing.assert_close(backbone.std.flatten(), torch.tensor(std))
+
+
+def test_vit_small_is_timm_s_with_its_class_token() -> None:
+    pytest.importorskip("timm")
+    backbone = build_backbone(ViTSmall(image_size=32), channels=3, seed=0).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert sum(parameter.numel() for parameter in backbone.parameters()) == 21_665_664 - (196 - 4) * 384
+    with torch.no_grad():
+        features = backbone(images)
+        tokens = backbone.body.model.forward_features((images - 0.5) / 0.5)
+        torch.testing.assert_close(features, tokens[:, 0])
+    assert features.shape == (2, 384)
 
 
 def test_widths_are_those_of_the_features() -> None:

@@ -95,6 +95,32 @@ def test_a_csv_names_images_relative_to_itself(make_tree: MakeTree, cache: Path)
     assert images.split.tolist() == ["train", "train", "test"]
 
 
+def test_a_csv_may_have_other_columns_and_a_gallery(make_tree: MakeTree, cache: Path) -> None:
+    """As In-shop has queries and iNaturalist has names; backslashes are those of Windows."""
+    folder = make_tree({"pictures/x": 2, "pictures/y": 3})
+    rows = ["file_name,category_id,set", "pictures\\x\\0.png,7,train", "pictures/x/1.png,7,train"]
+    rows += [f"pictures/y/{number}.png,8,{split}" for number, split in enumerate(("query", "gallery", "gallery"))]
+    (folder / "rows.csv").write_text("\n".join(rows))
+    names = {"path_column": "file_name", "label_column": "category_id", "split_column": "set"}
+    config = ImageFolder.model_validate({"path": str(folder / "rows.csv"), "image_size": 8, **names})
+    images = load_images(config, cache=cache)
+    assert images.paths[0] == "pictures/x/0.png"
+    assert images.class_names == ("7", "8")
+    assert images.split.tolist() == ["train"] * 2 + ["query", "gallery", "gallery"]
+    plain = {name: ImageFolder.model_fields[name].default for name in names}
+    assert plain == {"path_column": "path", "label_column": "label", "split_column": "split"}
+
+
+def test_continuous_labels_of_a_csv_with_another_path_column(make_tree: MakeTree, cache: Path) -> None:
+    folder = make_tree({"x": 1, "y": 1})
+    (folder / "rows.csv").write_text("image,label,split,angle\nx\\0.png,a,train,30\ny/0.png,b,test,60\n")
+    config = ImageFolder(
+        path=str(folder / "rows.csv"), image_size=8, path_column="image", target_columns=("angle",), target_period=360
+    )
+    targets = load_images(config, cache=cache).targets
+    assert targets is not None and targets.values[:, 0].tolist() == [30, 60]
+
+
 def test_relative_paths_are_looked_up_in_order(
     make_tree: MakeTree, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,12 +268,24 @@ def test_a_broken_link_in_a_directory_is_named(make_tree: MakeTree, cache: Path)
         ("path,label,split\nx.png,a,train\n", "no image of the split 'test'"),
         ("path,label,split\nx.png,a,train\ny.png,a,test\n", "1 classes are in both splits: 'a'"),
         ("path,label,split\nx.png,a,train\ny.png, a,test\n", "duplicate class names"),
+        (
+            "path,lable,split\nx.png,a,train\n",
+            "'label' is missing, found 'path', 'lable', 'split'; did you mean 'lable'?",
+        ),
+        ("path,label,split,label\nx.png,a,train,b\n", "column 'label' is there, or named, more than once"),
+        ("path,label,split\nC:\\x.png,a,train\n", "line 2: path 'C:/x.png' is absolute"),
+        ("path,label,split\nx.png,a,train\ny.png,b,query\n", "no image of the split 'gallery'"),
+        ("path,label,split\nx.png,a,train\ny.png,a,query\nz.png,b,gallery\n", "1 classes are in both splits: 'a'"),
+        (
+            "path,label,split\nx.png,a,train\ny.png,b,query\nz.png,b,gallery\nu.png,b,test\n",
+            "images of the split 'test' beside queries and a gallery",
+        ),
     ],
 )
 def test_csv_files_that_are_refused(
     text: str, words: str, tmp_path: Path, cache: Path, save_image: Callable[..., None]
 ) -> None:
-    for name in ("x.png", "y.png"):
+    for name in ("x.png", "y.png") + (("z.png", "u.png") if "gallery" in text else ()):
         save_image(tmp_path / name, seed=0)
     message = _refused_csv(text, tmp_path, cache)
     assert words in message

@@ -1,13 +1,14 @@
 """What is wrong with a copy of a public dataset is said with file, line and remedy, before anything starts."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from trainables.datasets.catalog import load_images, resolve
-from trainables.datasets.config import DATASETS, Cub200
+from trainables.datasets.config import DATASETS, Cub200, Omniglot
 from trainables.errors import DataError
 from trainables.testing import benchmark_trees as trees
 
@@ -40,6 +41,7 @@ def overwritten(file: str, content: bytes) -> Edit:
     return lambda root: (root / file).write_bytes(content)
 
 
+BIRD = "train_val2018/Aves/1/00010001.jpg"
 EVAL, CLOTHES = "Eval/list_eval_partition.txt", "img/WOMEN/Dresses/id_00000001/00_1_front.jpg"
 FAULTS: dict[str, tuple[str, Edit, str]] = {
     "missing list": ("cub200", removed("classes.txt"), "no file classes.txt; name the folder of the unpacked archive"),
@@ -108,6 +110,52 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
         removed("car_ims/000003.jpg"),
         "cars_annos.mat, annotation 3: 'car_ims/000003.jpg' does not exist",
     ),
+    "Kaggle's list is cut": (
+        "cars196_kaggle",
+        replaced("anno_train.csv", "00002.jpg,1,2,18,14,2\n", "00002.jpg,1,2,18\n"),
+        "anno_train.csv, line 2: expected 'file, x1, y1, x2, y2, class', found '00002.jpg,1,2,18'",
+    ),
+    "Kaggle's class without a name": (
+        "cars196_kaggle",
+        replaced("anno_test.csv", ",1\n", ",1960\n"),
+        "anno_test.csv, line 1: class 1960 is not among the 101 names of .*names.csv",
+    ),
+    "Kaggle's other list": ("cars196_kaggle", removed("anno_test.csv"), "no file anno_test.csv; name the folder"),
+    "Kaggle's names twice": (
+        "cars196_kaggle",
+        replaced("names.csv", "Maker Model 3\n", "Maker Model 2\n"),
+        "names.csv: class_names has 'Maker Model 2' more than once",
+    ),
+    "one side of omniglot": (
+        "omniglot",
+        lambda root: shutil.rmtree(root / "images_evaluation"),
+        "no folder images_evaluation; name the folder in which both archives were unpacked",
+    ),
+    "alphabet on both sides": (
+        "omniglot",
+        lambda root: shutil.copytree(root / "images_background/Greek", root / "images_evaluation/Greek"),
+        "class Greek/character01 of the split 'test' is a training class too",
+    ),
+    "species on both sides": (
+        "inaturalist",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/2/00020001.jpg", BIRD),
+        "Inaturalist_test_set1.txt, line 2: image 'train_val2018/Aves/1/00010001.jpg' is named already",
+    ),
+    "species without a number": (
+        "inaturalist",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "Plantae/2/00020001", "Plantae/rose/00020001"),
+        "Inaturalist_test_set1.txt, line 2: species is 'rose', expected an integer",
+    ),
+    "another tree of species": (
+        "inaturalist",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/2/00020001", "2/00020001"),
+        "line 2: path '2/00020001.jpg' is not train_val2018/<kingdom>/<species>/<image>",
+    ),
+    "no photographs of species": (
+        "inaturalist",
+        lambda root: shutil.rmtree(root / "train_val2018/Aves/3"),
+        "line 3: 'train_val2018/Aves/3/.*' does not exist below .*; 2 of 12 images are missing",
+    ),
     "header is lost": (
         "sop",
         replaced("Ebay_test.txt", "image_id class_id super_class_id path\n", ""),
@@ -150,7 +198,8 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_named(fault: str, tmp_path: Path, cache: Path) -> None:
     name, edit, message = FAULTS[fault]
-    root = trees.TREES[name](tmp_path / name)
+    name, _, variant = name.partition("_")
+    root = trees.write_cars196_kaggle(tmp_path / name) if variant else trees.TREES[name](tmp_path / name)
     edit(root)
     assert re.search(message, refusal(name, root, cache)), refusal(name, root, cache)
 
@@ -163,7 +212,7 @@ def test_test_annotations_without_labels_are_not_enough(tmp_path: Path, cache: P
     )
 
 
-@pytest.mark.parametrize("name", sorted(trees.TREES))
+@pytest.mark.parametrize("name", sorted(set(trees.TREES) - {"inaturalist"}))  # of which no count is published
 def test_wrong_counts_are_refused_where_they_are_checked(name: str, tmp_path: Path, cache: Path) -> None:
     message = refusal(name, trees.TREES[name](tmp_path / name), cache, counts="checked")
     published = " of ".join(str(count) for count in DATASETS[name].published["train"])  # type: ignore[attr-defined]
@@ -188,9 +237,27 @@ def test_a_truncated_photograph_is_named_with_its_line(tmp_path: Path, cache: Pa
         load_images(Cub200(path=str(root), counts="any"), cache=cache)
 
 
+def test_a_truncated_drawing_is_named(tmp_path: Path, cache: Path) -> None:
+    root = trees.write_omniglot(tmp_path / "omniglot")
+    drawing = root / "images_evaluation/Tibetan/character02/0102_02.png"
+    drawing.write_bytes(drawing.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"1 of 12 images cannot be read: .*character02: 'images_evaluation/.*0102_02"):
+        load_images(Omniglot(path=str(root), counts="any"), cache=cache)
+
+
+def test_a_character_without_drawings_is_named(tmp_path: Path, cache: Path) -> None:
+    root = trees.write_omniglot(tmp_path / "omniglot")
+    (root / "images_background/Greek/character04").mkdir()
+    assert "class Greek/character04 (Greek/character04) has no image" in refusal(
+        "omniglot", root, cache, counts="checked"
+    )
+
+
 def test_a_folder_that_is_nowhere(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "CUB_200_2012").mkdir()
-    with pytest.raises(DataError, match=r"cub200.path: 'CUB_200_2011' does not exist .*did you mean 'CUB_200_2012'"):
+    with pytest.raises(
+        DataError, match=r"cub200.path: 'CUB_200_2011' does not exist .*did you mean 'CUB_200_2012'.*prepare cub200"
+    ):
         resolve(Cub200(), search=[tmp_path], cache=cache)
 
 

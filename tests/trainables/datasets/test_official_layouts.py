@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from trainables.datasets.catalog import load_images, resolve
-from trainables.datasets.config import Benchmark, Cars196, Cub200, InShop, Sop
+from trainables.datasets.config import Benchmark, Cars196, Cub200, INaturalist, InShop, Omniglot, Sop
 from trainables.datasets.images import ImageSet
 from trainables.testing import benchmark_trees as trees
 
@@ -31,11 +31,17 @@ def by_class(images: ImageSet) -> dict[str, tuple[set[str], int]]:
 
 
 def test_published_counts() -> None:
-    """Wah et al. 2011; Krause et al. 2013; Oh Song et al. 2016; Liu et al. 2016."""
-    totals = {cls: np.sum(list(cls.published.values()), axis=0).tolist() for cls in (Cub200, Cars196, Sop)}
-    assert totals == {Cub200: [11_788, 200], Cars196: [16_185, 196], Sop: [120_053, 22_634]}
-    assert sum(images for images, _ in InShop.published.values()) == 52_712
-    assert InShop.published["query"][1] == InShop.published["gallery"][1] == 7_982 - InShop.published["train"][1]
+    """Wah et al. 2011; Krause et al. 2013; Oh Song et al. 2016; Liu et al. 2016; Lake et al. 2015."""
+    counts = {cls: cls.published for cls in (Cub200, Cars196, Sop, Omniglot)}
+    totals = {cls: np.sum([each or (0, 0) for each in of.values()], axis=0).tolist() for cls, of in counts.items()}
+    assert totals == {
+        **{Cub200: [11_788, 200], Cars196: [16_185, 196], Sop: [120_053, 22_634], Omniglot: [32_460, 1_623]}
+    }
+    shop = {split: each or (0, 0) for split, each in InShop.published.items()}
+    assert sum(images for images, _ in shop.values()) == 52_712
+    assert shop["query"][1] == shop["gallery"][1] == 7_982 - shop["train"][1]
+    drawn = [each or (0, 1) for each in Omniglot.published.values()]
+    assert [images / classes for images, classes in drawn] == [20, 20]
 
 
 def test_cub_is_split_by_class_id(tmp_path: Path, cache: Path) -> None:
@@ -70,28 +76,67 @@ def test_other_files_of_the_archive_do_not_matter(tmp_path: Path, cache: Path) -
     assert len(cub(root, cache).paths) == 12
 
 
-@pytest.mark.parametrize("write", [trees.write_cars196, trees.write_cars196_devkit])
-def test_both_distributions_of_cars_are_split_by_class_id(
+@pytest.mark.parametrize("write", [trees.write_cars196, trees.write_cars196_devkit, trees.write_cars196_kaggle])
+def test_all_distributions_of_cars_are_split_by_class_id(
     write: Callable[[Path], Path], tmp_path: Path, cache: Path
 ) -> None:
     config = Cars196(path=str(write(tmp_path / "cars")), counts="any", image_size=16)
     images = load(config, cache)
+    first = "Maker C/V Model 1" if write is trees.write_cars196_kaggle else "Maker Model 1"
     assert by_class(images) == {
-        **{f"Maker Model {key}": ({"train"}, 2) for key in (1, 2, 3)},
+        first: ({"train"}, 2),
+        **{f"Maker Model {key}": ({"train"}, 2) for key in (2, 3)},
         **{f"Maker Model {key}": ({"test"}, 2) for key in (99, 100, 101)},
     }
     assert len(set(images.paths)) == 12
 
 
-def test_both_distributions_of_cars_have_the_same_pixels(tmp_path: Path, cache: Path) -> None:
+def test_all_distributions_of_cars_have_the_same_pixels(tmp_path: Path, cache: Path) -> None:
     found = []
-    for write in (trees.write_cars196, trees.write_cars196_devkit):
+    for write in (trees.write_cars196, trees.write_cars196_devkit, trees.write_cars196_kaggle):
         config = Cars196(path=str(write(tmp_path / write.__name__)), counts="any", image_size=16)
         images = load(config, cache)
         found.append(
             {(int(label), pixels.tobytes()) for label, pixels in zip(images.labels, images.images, strict=True)}
         )
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_slash_in_the_name_of_a_car_is_a_dash_in_its_folder(tmp_path: Path, cache: Path) -> None:
+    root = trees.write_cars196_kaggle(tmp_path / "cars")
+    (root / "names.csv").write_bytes((root / "names.csv").read_bytes().replace(b"\n", b"\r\n"))
+    images = load(Cars196(path=str(root), counts="any", image_size=16), cache)
+    assert images.class_names[0] == "Maker C/V Model 1"
+    assert images.paths[0] == "car_data/car_data/train/Maker C-V Model 1/00001.jpg"
+
+
+def test_characters_are_named_with_their_alphabet(tmp_path: Path, cache: Path) -> None:
+    """Background trains, evaluation tests; drawings of one bit become black ink on white paper."""
+    root = trees.write_omniglot(tmp_path / "omniglot")
+    images = load(Omniglot(path=str(root), counts="any"), cache)
+    assert by_class(images) == {
+        **{f"Greek/character0{key}": ({"train"}, 2) for key in (1, 2, 3)},
+        **{f"Tibetan/character0{key}": ({"test"}, 2) for key in (1, 2, 3)},
+    }
+    assert images.paths[0] == "images_background/Greek/character01/0001_01.png"
+    drawing = np.asarray(Image.open(root / images.paths[0]))
+    assert np.array_equal(images.images[0, 0], np.where(drawing, 255, 0))
+    colour = load(Omniglot(path=str(root), counts="any", channels=3), cache)
+    assert np.array_equal(colour.images, images.images.repeat(3, axis=1))
+
+
+def test_species_are_folders_of_the_lists(tmp_path: Path, cache: Path) -> None:
+    root = trees.write_inaturalist(tmp_path / "inat")
+    images = load(INaturalist(path=str(root), image_size=16), cache)
+    assert by_class(images) == {
+        **{f"Aves/{key}": ({"train"}, 2) for key in (1, 3, 5)},
+        **{f"Plantae/{key}": ({"test"}, 2) for key in (2, 4, 6)},
+    }
+    assert images.class_names == ("Aves/1", "Plantae/2", "Aves/3", "Plantae/4", "Aves/5", "Plantae/6")
+    for path in (root / "Inat_dataset_splits").iterdir():
+        path.write_text(path.read_text().replace("/", "\\"))
+        path.rename(root / path.name)
+    assert load(INaturalist(path=str(root), image_size=16), cache).paths == images.paths
 
 
 def test_products_are_named_by_kind_and_id(tmp_path: Path, cache: Path) -> None:

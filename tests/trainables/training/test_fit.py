@@ -111,6 +111,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "batch norm frozen": {"backbone": {"batch_norm": "frozen_statistics"}},
     "dropout": {"backbone": {"name": "dropping"}},
     "rates warmed up": {"training": {"lr_warmup_epochs": 3}, "schedule": {"name": "step", "every": 2}},
+    "epochs across passes": {"training": {"steps_per_epoch": 3, "lr_warmup_epochs": 2}},
+    "epochs within passes": {"training": {"steps_per_epoch": 1}, "synthesis": "remembering"},
     "rates by step": {"schedule": {"name": "inverse_time", "decay": 0.1}},
     "synthesis with a state": {"synthesis": "remembering"},
     "shuffled": {"sampler": "shuffled", "loss": "proxy_anchor"},
@@ -155,6 +157,30 @@ def test_a_schedule_by_step_counts_the_steps_of_all_epochs(tiny_run: RunConfig, 
     assert {group["name"]: group["lr"] for group in fit.optimizer.param_groups}["head"] == pytest.approx(
         0.02 / (1 + 0.1 * (steps - 1))
     )
+
+
+def test_an_epoch_of_a_number_of_steps(tiny_run: RunConfig, private_cache: Path) -> None:
+    """Passes over the images go on where they were; schedules and warm-ups count these epochs and steps."""
+    sgd = {"name": "sgd", "lr": 0.02}
+    by_step = changed(tiny_run, schedule={"name": "inverse_time", "decay": 0.1}, optimizer=sgd)
+    passes = fit_of(by_step, private_cache)
+    per_pass = passes.steps_per_epoch()
+    fit = fit_of(changed(by_step, training={"steps_per_epoch": per_pass + 2}), private_cache)
+    assert [fit.train_epoch().steps for _ in range(2)] == [per_pass + 2] * 2
+    assert fit.optimizer.param_groups[0]["lr"] == pytest.approx(0.02 / (1 + 0.1 * (2 * per_pass + 3)))
+    expected = [batch.tolist() for epoch in range(3) for batch in passes.stream.of(epoch)]
+    found = [batch.tolist() for epoch in range(2) for batch in fit.stream.of(epoch)]
+    assert found == expected[: 2 * per_pass + 4]
+    steady = changed(tiny_run, optimizer=sgd, schedule="constant")
+    rising = fit_of(changed(steady, training={"steps_per_epoch": 1, "lr_warmup_epochs": 4}), private_cache)
+    assert [rising.train_epoch().lr for _ in range(4)] == pytest.approx([0.005, 0.01, 0.015, 0.02])
+
+
+def test_epochs_as_long_as_a_pass_are_passes(tiny_run: RunConfig, private_cache: Path) -> None:
+    whole = fit_of(tiny_run, private_cache)
+    cut = fit_of(changed(tiny_run, training={"steps_per_epoch": whole.steps_per_epoch()}), private_cache)
+    assert [cut.train_epoch().train_loss for _ in range(2)] == [whole.train_epoch().train_loss for _ in range(2)]
+    assert changes(values(cut), values(whole)) == set()
 
 
 def test_while_it_warms_up_only_head_and_proxies_train(tiny_run: RunConfig, private_cache: Path) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trainables.config import RunConfig
 from trainables.strategies.plain import Plain
-from trainables.training import data as run_data
+from trainables.training import inputs
 from trainables.training.data import RunData, load_run_data
 from trainables.training.fit import Fit
 
@@ -124,7 +124,7 @@ def test_batches_are_scaled_images_or_features_as_they_are(tiny_run: RunConfig, 
     assert torch.equal(data.batch(positions), expected)
     features = load_run_data(frozen(tiny_run), cache=private_cache)
     assert features.cached_features
-    assert torch.equal(features.batch(positions), features.inputs[torch.from_numpy(positions)])
+    assert torch.equal(features.batch(positions), features.inputs.tensor[torch.from_numpy(positions)])
 
 
 def test_runs_on_one_dataset_share_one_array_and_cannot_change_its_file(
@@ -133,20 +133,20 @@ def test_runs_on_one_dataset_share_one_array_and_cannot_change_its_file(
     first = load_run_data(tiny_run, cache=private_cache)
     other = tiny_run.model_copy(update={"seed": 5, "fold": 1})
     second = load_run_data(other, cache=private_cache)
-    assert first.inputs.data_ptr() == second.inputs.data_ptr()
+    assert first.inputs.tensor.data_ptr() == second.inputs.tensor.data_ptr()
     before = first.images.images[0].copy()
-    first.inputs[0] += 1
+    first.inputs.tensor[0] += 1
     try:
         assert np.array_equal(load_run_data(tiny_run, cache=private_cache).images.images[0], before)
     finally:
-        first.inputs[0] -= 1
+        first.inputs.tensor[0] -= 1
 
 
 def test_different_arrays_are_told_apart_and_only_the_last_are_kept(tiny_run: RunConfig, private_cache: Path) -> None:
     runs = [frozen(tiny_run).model_copy(update={"seed": seed}) for seed in range(3)]
-    loaded = [load_run_data(run, cache=private_cache).inputs for run in runs]
+    loaded = [load_run_data(run, cache=private_cache).inputs.tensor for run in runs]
     assert len({tensor.data_ptr() for tensor in loaded}) == 3
     assert not torch.equal(loaded[0], loaded[1])
-    assert len(run_data._opened) == 2
-    again = load_run_data(runs[0], cache=private_cache).inputs
+    assert len(inputs._opened) == 2
+    again = load_run_data(runs[0], cache=private_cache).inputs.tensor
     assert torch.equal(again, loaded[0])

@@ -5,7 +5,7 @@ import pytest
 
 from trainables.errors import ConfigError
 from trainables.training.config import Balanced, Shuffled
-from trainables.training.samplers import balanced, shuffled
+from trainables.training.samplers import Batches, balanced, shuffled
 
 LABELS = np.repeat(np.arange(10), 7)
 
@@ -54,3 +54,40 @@ def test_order_depends_on_seed_and_epoch_alone(sampler, config) -> None:  # type
     assert order(1, 2) == order(1, 2)
     assert order(1, 2) != order(1, 3)
     assert order(1, 2) != order(2, 2)
+
+
+def passes_of(*lengths: int) -> tuple[list[int], Batches]:
+    """Batches of passes of some lengths, with steps of 7; and the passes that were drawn."""
+    drawn: list[int] = []
+
+    def draw(number: int) -> list[np.ndarray]:
+        drawn.append(number)
+        length = lengths[number % len(lengths)]
+        return [np.array([number, step]) for step in range(length)]
+
+    return drawn, Batches(draw, steps=7)
+
+
+@pytest.mark.parametrize("lengths", [(5,), (3, 1, 8), (7,), (50,)])
+def test_epochs_of_some_steps_are_one_stream_of_passes(lengths: tuple[int, ...]) -> None:
+    drawn, batches = passes_of(*lengths)
+    stream = [(number, step) for number in range(60) for step in range(lengths[number % len(lengths)])]
+    epochs = [[tuple(batch) for batch in batches.of(epoch)] for epoch in range(8)]
+    assert [len(epoch) for epoch in epochs] == [7] * 8
+    assert [batch for epoch in epochs for batch in epoch] == stream[:56]
+    assert drawn == sorted(set(drawn)), "a pass is drawn once as epochs go on"
+
+
+def test_an_epoch_of_some_steps_depends_on_its_number_alone() -> None:
+    _, whole = passes_of(5, 3)
+    expected = [np.stack(whole.of(epoch)).tolist() for epoch in range(6)]
+    for order in ((4,), (2, 3), (5, 1, 1, 0)):
+        _, batches = passes_of(5, 3)
+        for epoch in order:
+            assert np.stack(batches.of(epoch)).tolist() == expected[epoch]
+
+
+def test_without_a_number_of_steps_an_epoch_is_a_pass() -> None:
+    batches = Batches(lambda number: [np.array([number])] * 3)
+    assert [len(batches.of(epoch)) for epoch in (0, 4)] == [3, 3]
+    assert batches.of(4)[0] == 4

@@ -61,17 +61,17 @@ def test_a_run_with_crops_ends_with_finite_metrics_of_its_own(tiny_run: RunConfi
 def test_cached_features_are_those_of_the_middle(tiny_run: RunConfig, private_cache: Path) -> None:
     plain, cropped = frozen(tiny_run), with_crops(frozen(tiny_run))
     whole, middle = (load_run_data(run, cache=private_cache) for run in (plain, cropped))
-    assert not torch.equal(whole.inputs, middle.inputs)
+    assert not torch.equal(whole.inputs.tensor, middle.inputs.tensor)
     backbone = build_backbone(tiny_run.backbone, channels=whole.images.channels, seed=tiny_run.seed).eval()
     images = torch.from_numpy(np.array(whole.images.images[:5])).float() / 255
     with torch.no_grad():
         expected = backbone(evaluation_view(images, cropped.augmentation))
-    torch.testing.assert_close(middle.inputs[:5], expected)
+    torch.testing.assert_close(middle.inputs.tensor[:5], expected)
 
 
 def test_crops_of_training_alone_share_the_cached_features(tiny_run: RunConfig, private_cache: Path) -> None:
     first, second = frozen(tiny_run), frozen(with_crops(tiny_run, crop_size=None, test_crop=1.0, flip=False))
-    files = {load_run_data(run, cache=private_cache).inputs.data_ptr() for run in (first, second)}
+    files = {load_run_data(run, cache=private_cache).inputs.tensor.data_ptr() for run in (first, second)}
     assert len(files) == 1
 
 
