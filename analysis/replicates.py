@@ -25,7 +25,7 @@ def plan_frame(study: str, plan: dict[str, Any], axes: Sequence[str], datasets: 
     owners = [index for index, cell in enumerate(cells) for _ in cell["replicates"]]
     replicates = [replicate for cell in cells for replicate in cell["replicates"]]
     if not replicates:
-        raise DmlStudyError(f"study '{study}': the plan has no runs")
+        raise DmlStudyError(_empty(study, plan))
     columns: dict[str, Any] = {
         "study": study,
         "method": [cells[index]["method"] for index in owners],
@@ -37,6 +37,15 @@ def plan_frame(study: str, plan: dict[str, Any], axes: Sequence[str], datasets: 
     for key in ("seed", "fold", "run_id"):
         columns[key] = [replicate[key] for replicate in replicates]
     return _name_datasets(pd.DataFrame(columns), datasets)
+
+
+def _empty(study: str, plan: dict[str, Any]) -> str:
+    if plan.get("searches"):
+        return (
+            f"study '{study}' has no cells yet: its hyperparameters are still searched; `dml-study status` says how "
+            "far, `dml-study run` goes on"
+        )
+    return f"study '{study}': the plan has no runs"
 
 
 def _column(values: list[Any]) -> "pd.Series[Any]":

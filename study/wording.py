@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Cells = Sequence[Mapping[str, Any]]
 """The cells of a plan's record."""
+Search = Mapping[str, Any]
+"""A search of a plan's record."""
 
 
 def run_titles(cells: Cells) -> dict[str, str]:
@@ -28,6 +30,34 @@ def run_titles(cells: Cells) -> dict[str, str]:
             parts = (cell["method"], setting, f"seed {replicate['seed']}", fold)
             titles.setdefault(replicate["run_id"], ", ".join(filter(None, parts)))
     return titles
+
+
+def setting_titles(settings: Iterable[tuple[Search, int, Sequence[Mapping[str, Any]]]]) -> dict[str, str]:
+    """Run id -> "method, ratio 0.5, setting 7, seed 100, fold 2" of settings that searches proposed.
+
+    Args:
+        settings: a search of a plan's record, a setting's number, and its runs (seed, fold, run_id).
+    """
+    found = list(settings)
+    varied = _varied(search["axes"] for search, _, _ in found)
+    titles: dict[str, str] = {}
+    for search, number, runs in found:
+        axes = setting_text({axis: value for axis, value in search["axes"].items() if axis in varied})
+        where = ", ".join(filter(None, (search["method"], axes, f"setting {number}")))
+        for run in runs:
+            fold = f", fold {run['fold']}" if len(search["folds"]) > 1 else ""
+            titles.setdefault(run["run_id"], f"{where}, seed {run['seed']}{fold}")
+    return titles
+
+
+def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str]:
+    """Titles of all runs that searches have proposed, those since the plan was written included."""
+    from study.search.records import LedgerRecords
+
+    recorded = [(search, LedgerRecords(ledger).load(search["cell_id"])) for search in searches]
+    return setting_titles(
+        (search, number, record["runs"]) for search, records in recorded for number, record in sorted(records.items())
+    )
 
 
 def run_sources(cells: Cells) -> dict[str, list[str]]:

@@ -23,7 +23,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_spec_plans(tmp_path: Path, private_cache: Path) -> None:
-    (spec,) = blocks("yaml")
+    spec, _ = blocks("yaml")
     file = tmp_path / "spec.yaml"
     file.write_text(spec)
     plan = build_plan(load_spec(file), cache=private_cache)
@@ -31,6 +31,15 @@ def test_the_spec_plans(tmp_path: Path, private_cache: Path) -> None:
     assert cells.count("norm-softmax") == 1
     assert cells.count("norm-softmax + PS") == 9
     assert len(plan.runs) == 3 * (1 + 1 + 9)
+
+
+def test_the_search_plans(tmp_path: Path, private_cache: Path) -> None:
+    _, spec = blocks("yaml")
+    file = tmp_path / "spec.yaml"
+    file.write_text(spec)
+    plan = build_plan(load_spec(file), cache=private_cache)
+    assert [len(search.cell.space.keys) for search in plan.searches] == [1, 3]
+    assert all(search.runs_left == 20 * 2 for search in plan.searches)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from trainables.errors import ConfigError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.search import History
+
 _UNLIMITED = 10_000
 
 
@@ -51,12 +53,30 @@ def open_plan(
     overrides: Sequence[str] | None = None,
     cache: Path | None = None,
     plugins: Sequence[Path] | None = None,
+    *,
+    results: Path | None = None,
+    history: "History | None" = None,
 ) -> tuple[Plan, str]:
-    """The plan of a spec file or shipped study, and the file's text."""
+    """The plan of a spec file or shipped study, and the file's text.
+
+    Args:
+        results: folder that searches are read from; the study's own by default.
+        history: opens searches instead.
+    """
     path = find_spec(spec)
     loaded = load_spec(path, overrides=tuple(overrides or ()), plugins=tuple(plugins or ()))
+    if history is None and loaded.needs_search:
+        history = _history(results_folder(results, loaded.study))
     with DataBars() as bars:
-        return build_plan(loaded, cache=cache_folder(cache), progress=bars), path.read_text(encoding="utf-8")
+        plan = build_plan(loaded, cache=cache_folder(cache), progress=bars, history=history)
+    return plan, path.read_text(encoding="utf-8")
+
+
+def _history(folder: Path) -> "History | None":
+    from study.search import SearchHistory
+    from trainables.ledger import Ledger
+
+    return SearchHistory(Ledger.open(folder)) if (folder / "schema.json").is_file() else None
 
 
 def results_folder(results: Path | None, study: str) -> Path:

@@ -36,14 +36,16 @@ def _find(
     if spec is None:
         found = find_run(prefix, results)
         return run_config(found), found
-    plan, _ = open_plan(spec, None, cache)
-    matches = [run_id for run_id in plan.runs if run_id.startswith(prefix)]
+    plan, _ = open_plan(spec, None, cache, results=results)
+    tuned = (run for search in plan.searches for each in search.candidates for run in each.runs)
+    runs = {**{run.run_id: run for run in tuned}, **plan.runs}
+    matches = [run_id for run_id in runs if run_id.startswith(prefix)]
     if len(matches) != 1:
         number = "no run" if not matches else f"more than one run ({len(matches)})"
         raise NotFoundError(f"{number} of {spec} begins with '{prefix}'; `dml-study plan {spec}` lists them")
     folder = results_folder(results, plan.study)
     committed = (folder / "schema.json").is_file()
-    return plan.runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
+    return runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 
 def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from study.cli.common import open_plan, results_folder
 from study.spec import load_spec
 from study.studies import find_spec
-from study.wording import relative, spec_argument
+from study.wording import relative, run_titles, search_titles, spec_argument
 from trainables.errors import ConfigError, DmlStudyError
 from trainables.ledger import Ledger
 
@@ -84,12 +84,15 @@ def find_run(prefix: str, results: Path | None) -> FoundRun:
 
 
 def _known(ledger: Ledger) -> set[str]:
-    planned = (
-        {replicate["run_id"] for cell in ledger.read_plan().get("cells", []) for replicate in cell["replicates"]}
-        if ledger.exists("plan.json")
-        else set()
-    )
-    return planned | set(ledger.commits())
+    return set(known_titles(ledger)) | set(ledger.commits())
+
+
+def known_titles(ledger: Ledger) -> dict[str, str]:
+    """Run id -> title of all runs that the last `run` planned or its searches proposed."""
+    if not ledger.exists("plan.json"):
+        return {}
+    plan = ledger.read_plan()
+    return {**search_titles(plan.get("searches", ()), ledger), **run_titles(plan.get("cells", []))}
 
 
 def run_config(found: FoundRun) -> "RunConfig":
@@ -104,7 +107,10 @@ def run_config(found: FoundRun) -> "RunConfig":
         rows = found.ledger.read("runs", columns=["run_id", "config"]).to_pylist()
         return RunConfig.model_validate_json(next(row["config"] for row in rows if row["run_id"] == found.run_id))
     spec = found.ledger.read_plan()["spec"]
-    plan, _ = open_plan(spec)
+    plan, _ = open_plan(spec, results=Path(found.ledger.location))
+    tuned = {run.run_id: run for search in plan.searches for each in search.candidates for run in each.runs}
+    if found.run_id in tuned:
+        return tuned[found.run_id].config
     if found.run_id not in plan.runs:
         raise NotFoundError(
             f"run {found.run_id} has no rows yet, and {spec} as it stands does not plan it: it was changed since, "

@@ -1,7 +1,7 @@
 """`status`, `show` and `logs`: what a study and its runs are doing. None of it loads torch, ray or pandas."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,6 +56,7 @@ class _Study:
     plan: Mapping[str, Any]
     titles: Mapping[str, str]
     states: Mapping[str, str]
+    searches: Sequence[str]
     driver: "Driver | None"
 
     def running(self) -> dict[str, str]:
@@ -85,10 +86,17 @@ def _study(ledger: "Ledger") -> _Study:
     from study.wording import run_titles
     from trainables.ledger.lease import holder
 
-    plan = ledger.read_plan()
+    plan, commits = ledger.read_plan(), ledger.commits()
     titles = run_titles(plan["cells"])
-    states = {run_id: commit.status for run_id, commit in ledger.commits().items() if run_id in titles}
-    return _Study(ledger, plan, titles, states, holder(ledger))
+    searches: list[str] = []
+    if plan.get("searches"):
+        from study.cli.search_view import search_states
+        from study.wording import search_titles
+
+        titles = {**search_titles(plan["searches"], ledger), **titles}
+        searches = search_states(plan["searches"], ledger, set(commits))
+    states = {run_id: commit.status for run_id, commit in commits.items() if run_id in titles}
+    return _Study(ledger, plan, titles, states, searches, holder(ledger))
 
 
 def _print_study(console: "Console", study: _Study) -> None:
@@ -103,6 +111,8 @@ def _print_study(console: "Console", study: _Study) -> None:
     where = relative(Path(study.ledger.location))
     console.print(f"{study.plan['study']} in {where}: {len(study.titles)} runs", style="bold", markup=False)
     console.print(f"  {', '.join(parts)}")
+    for search in study.searches:
+        console.print(f"  {search}", markup=False)
     _print_runs(console, "running", running, study.titles)
     _print_runs(console, "failed", failed, study.titles)
     if failed:
@@ -119,7 +129,7 @@ def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiti
     from study.wording import spec_argument
 
     run = f"dml-study run {spec_argument(plan['spec'])}"
-    if waiting:
+    if waiting or any(search["chosen"] is None for search in plan.get("searches", ())):
         return f"nothing is at work; `{run}` goes on"
     return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {where}`"
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from analysis.labels import axis_labels, value_text
 from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
+from study.cli.search_view import print_searches
 from study.plan import Cell, Plan, explain, one_cell
 from study.wording import relative
 from trainables.ledger import Commit
@@ -32,14 +33,16 @@ def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit
     )
     if plan.spec.description:
         console.print(plan.spec.description, markup=False, style="dim")
-    if limit:
+    if limit and plan.cells:
         console.print()
         print_columns(console, _columns(plan, commits, limit, console.width))
     if len(plan.cells) > limit:
         console.print(f"... and {len(plan.cells) - limit} more cells; --limit {len(plan.cells)} shows them")
+    if plan.searches:
+        print_searches(console, plan)
     console.print()
     states = Counter(commits[run_id].status if run_id in commits else "due" for run_id in plan.runs)
-    done = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    done = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "nothing to train yet"
     console.print(f"{relative(folder)}: {done}", markup=False)
     if waiting := sum(bool(run.sources) for run in plan.runs.values()):
         console.print(f"{waiting} runs need what other runs keep, and wait for them")

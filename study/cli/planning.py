@@ -62,7 +62,7 @@ def plan(
     from study.cli.plan_view import print_explanation, print_plan
     from trainables.ledger import Ledger
 
-    planned, _ = open_plan(spec, set_, cache, plugin)
+    planned, _ = open_plan(spec, set_, cache, plugin, results=results)
     if explain is not None:
         print_explanation(planned, explain)
         return

@@ -12,8 +12,7 @@ from rich.text import Text
 
 from analysis.metrics import describe
 from study.cli.common import console_out
-from study.cli.finding import FoundRun, run_config
-from study.wording import run_titles
+from study.cli.finding import FoundRun, known_titles, run_config
 
 _FACTS = ("status", "attempt", "attempts", "study", "dataset", "stage", "seed", "fold", "selected_epoch")
 _COSTS = ("epochs_trained", "steps", "final_train_loss", "images_per_second", "train_seconds", "wall_seconds")
@@ -23,7 +22,7 @@ _ORIGIN = ("started_at", "ended_at", "host", "device", "device_name", "git_commi
 def print_run(found: FoundRun) -> None:
     """Prints what the ledger knows of a run; of an unfinished one, its configuration."""
     console = console_out()
-    title = run_titles(found.ledger.read_plan()["cells"]).get(found.run_id, "no longer in the spec")
+    title = known_titles(found.ledger).get(found.run_id, "no longer in the spec")
     console.print(Text(f"run {found.run_id}", style="bold").append(f": {title}", style="not bold"))
     console.print(f"in {found.ledger.location}\n", markup=False)
     if found.run_id in found.ledger.commits():

@@ -10,8 +10,10 @@ import typer
 from study.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from study.launch import Summary
-    from study.plan import Plan
+    from study.plan import Plan, PlannedRun
 
 
 def run(
@@ -35,6 +37,14 @@ def run(
     only: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Train only these runs; may be repeated.")
     ] = None,
+    stage: Annotated[
+        str,
+        typer.Option(
+            metavar="STAGE",
+            callback=options.one_of("tune", "confirm", "all"),
+            help="tune: search settings and end; confirm: train what is chosen by now; all: both.",
+        ),
+    ] = "all",
     checkpoint_seconds: Annotated[
         float,
         typer.Option(
@@ -45,10 +55,9 @@ def run(
 ) -> None:
     """Train every run that the ledger does not have. The same command resumes, extends and repairs a study."""
     from study.cli.common import cache_folder, open_plan, results_folder
-    from study.plan import due_runs, refuse_search
+    from study.plan import due_runs
 
-    plan, text = open_plan(spec, set_, cache, plugin)
-    refuse_search(plan)
+    plan, text = open_plan(spec, set_, cache, plugin, results=results)
     due_runs(plan, {}, only=tuple(only or ()))  # refuses what fits no run before anything is written
     from study.launch import LaunchOptions, launch
 
@@ -60,13 +69,14 @@ def run(
         retry_failed=retry_failed,
         policy=policy,
         only=tuple(only or ()),
+        stage=stage,
     )
     _warn(plan)
     summary = launch(plan, results=folder, spec_text=text, options=launch_options)
-    _report(summary, folder)
+    _report(summary, folder, stage=stage)
     if summary.interrupted:
         raise typer.Exit(130)
-    if summary.failed or summary.errors:
+    if summary.failed or summary.errors or summary.hopeless:
         raise typer.Exit(1)
 
 
@@ -75,7 +85,7 @@ def _warn(plan: "Plan") -> None:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
-def _report(summary: "Summary", folder: Path) -> None:
+def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
     from study.wording import relative
 
     where, command = relative(folder), shlex.join(["dml-study", *sys.argv[1:]])
@@ -83,17 +93,31 @@ def _report(summary: "Summary", folder: Path) -> None:
     state = [f"{summary.complete} of {summary.planned} runs complete", f"{summary.trained} trained now"]
     state += [f"{summary.adopted} taken from sibling studies"] if summary.adopted else []
     state += [f"{summary.failed} failed"] if summary.failed else []
+    if summary.settings:
+        failed = f", {summary.tune_failed} of their runs failed" if summary.tune_failed else ""
+        typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}")
     typer.echo(f"{', '.join(state)} -> {where}")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
+    for title in summary.hopeless:
+        typer.secho(f"error: no setting of '{title}' could be trained; `{retry}` tries again", fg="red", err=True)
     if summary.blocked:
         typer.echo(f"blocked: {summary.blocked} runs need a run that failed")
-    if summary.missing > summary.blocked:
-        typer.echo(f"left: {summary.missing - summary.blocked}; `{command}` goes on where this stopped")
+    searching = summary.settings_done < summary.settings
+    if summary.missing > summary.blocked or searching:
+        left = str(summary.missing - summary.blocked)
+        if searching:
+            left = f"{summary.settings - summary.settings_done} settings to search, {left} runs of chosen cells"
+        typer.echo(f"left: {left}; `{_without_stage(command, stage)}` goes on where this stopped")
     elif summary.failed:
         typer.echo(f"`dml-study status {where}` says why; `{retry}` tries again")
-    else:
+    elif not summary.hopeless:
         typer.echo(f"next: `dml-study table {where}`, `dml-study plot {where}`")
+
+
+def _without_stage(command: str, stage: str) -> str:
+    """The command that does what a single stage left undone."""
+    return command.replace(f" --stage {stage}", "").replace(f" --stage={stage}", "")
 
 
 def check(
@@ -106,28 +130,55 @@ def check(
     from study.bars import DataBars
     from study.cli.common import cache_folder, open_plan
     from study.launch.prepare import prepare_data
+    from study.search import rehearsal
     from study.wording import run_titles
     from trainables.training.rehearsal import rehearse
 
-    plan, _ = open_plan(spec, set_, cache, plugin)
-    first = {cell.replicates[0].run_id: index for index, cell in enumerate(plan.cells)}
-    prepare_data([plan.runs[run_id] for run_id in first], cache=cache_folder(cache))
+    plan, _ = open_plan(spec, set_, cache, plugin, history=rehearsal())
+    first = {cell.replicates[0].run_id: plan.runs[cell.replicates[0].run_id] for cell in plan.cells}
+    titles = run_titles(plan.record()["cells"])
+    failures: list[str] = []
+    for corner, title in _corners(plan, failures):
+        titles.setdefault(corner.run_id, title)
+        first.setdefault(corner.run_id, corner)
+    prepare_data(list(first.values()), cache=cache_folder(cache))
     needed = {source for run in plan.runs.values() for source in run.sources if source in plan.runs}
     sources = {run_id: plan.runs[run_id].config for run_id in needed}
-    titles, failures = run_titles(plan.record()["cells"]), []
     with DataBars() as bars:
-        for done, run_id in enumerate(first):
+        for done, (run_id, planned) in enumerate(first.items()):
             bars(done, len(first), "rehearsing cells")
             try:
-                rehearse(plan.runs[run_id].config, cache=cache_folder(cache), sources=sources)
+                rehearse(planned.config, cache=cache_folder(cache), sources=sources)
             except Exception as error:  # noqa: BLE001 - whatever a cell raises is what this command reports
                 failures.append(f"{titles[run_id]}: {type(error).__name__}: {error}")
     _warn(plan)
     for failure in failures:
         typer.secho(f"fails: {failure}", fg="red", err=True)
-    typer.echo(f"{len(first) - len(failures)} of {len(first)} distinct cells pass; {len(plan.runs)} runs would train")
+    ends = "" if not plan.searches else ", bounds of search spaces among them"
+    typer.echo(
+        f"{len(first) - len(failures)} of {len(first)} distinct cells pass{ends}; {_to_train(plan)} runs would train"
+    )
     if failures:
         raise typer.Exit(1)
+
+
+def _corners(plan: "Plan", failures: list[str]) -> "Iterator[tuple[PlannedRun, str]]":
+    """A run at each end of every search space, with its title; what cannot stand together is a failure."""
+    from trainables.errors import ConfigError
+
+    for search in plan.searches:
+        for params in search.cell.space.corners():
+            shown = ", ".join(f"{key}={value}" for key, value in params.items())
+            try:
+                yield search.cell.runs(params)[0], f"{search.cell.title} at {shown}"
+            except ConfigError as error:
+                failures.append(f"{search.cell.title} at {shown}: {error}")
+
+
+def _to_train(plan: "Plan") -> int:
+    """Runs of both stages; a plan for a rehearsal has one setting of each search."""
+    trials = plan.spec.tune_stage.trials
+    return len(plan.runs) + sum(trials * search.cell.runs_per_setting for search in plan.searches)
 
 
 def debug(

@@ -2,19 +2,22 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from study.launch.adopt import adopt_siblings
-from study.launch.cluster import demand, ray_session, refuse_impossible, slots
+from study.launch.cluster import demand, refuse_impossible, slots
 from study.launch.housekeeping import Housekeeping
+from study.launch.machines import Machines
 from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
-from study.launch.scratch import scratch_folder
 from study.launch.signals import StopRequest
-from study.plan import Plan, PlannedRun, blocked_runs, due_runs
+from study.launch.summary import LaunchOptions, Summary, summarised
+from study.launch.tuning import Tuning, opened, put_aside, unfinished
+from study.plan import Plan, PlannedRun, Resources, due_runs
+from study.search import Search, SearchHistory
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
@@ -24,68 +27,23 @@ _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
 
 
-@dataclass(frozen=True)
-class LaunchOptions:
-    """How to launch; nothing here changes a run's numbers.
-
-    Attributes:
-        cache: folder of decoded images and features.
-        address: of a Ray cluster; None starts a private local instance.
-        checkpoint_seconds: least time between two checkpoints of a run.
-        retry_failed: failed runs are due again.
-        policy: only-missing, always or only-cache.
-        only: dotted key -> value; other runs are left alone.
-    """
-
-    cache: Path
-    address: str | None = None
-    checkpoint_seconds: float = 30.0
-    retry_failed: bool = False
-    policy: str = "only-missing"
-    only: Sequence[str] = ()
-
-
 @dataclass
-class Summary:
-    """What a launch did and what is left.
-
-    Attributes:
-        planned: runs of the plan; complete, failed, missing: how many of them are in which state now.
-        trained: runs that this launch committed.
-        adopted: runs copied from sibling studies.
-        blocked: how many of the missing ones wait for a run that failed.
-        interrupted: a signal ended the launch early.
-        errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
-    """
-
-    planned: int
-    complete: int = 0
-    failed: int = 0
-    missing: int = 0
-    blocked: int = 0
-    trained: int = 0
-    adopted: int = 0
-    interrupted: bool = False
-    errors: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
 class _Work:
-    """What a launch has to do, and what it found.
+    """What a launch has found and done so far.
 
     Attributes:
-        due: runs to train, in plan order.
-        before: how the ledger's runs had ended when the launch began.
+        plan: with the cells of all searches that are over.
+        before: how the ledger's runs had ended when the launch began, and those copied since.
         adopted: runs copied from sibling studies.
     """
 
-    due: Sequence[PlannedRun]
-    before: Mapping[str, Commit]
-    adopted: int
+    plan: Plan
+    before: dict[str, Commit]
+    adopted: int = 0
 
 
 def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions) -> Summary:
-    """Trains every due run of a plan into the ledger at `results`.
+    """Searches the settings of tuned methods, then trains every due run of a plan, into the ledger at `results`.
 
     Raises:
         LedgerError: the folder is of another schema version, cannot be written, or another driver works on it. An
@@ -97,28 +55,104 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
     ledger, stop, work = Ledger.open(results, create=True), StopRequest(), None
     try:
         with Lease(ledger, on_wait=_tell) as lease:
-            work = _begin(plan, ledger, spec_text=spec_text, options=options)
-            if work.due:
-                _train(work.due, plan=plan, ledger=ledger, lease=lease, options=options, stop=stop)
+            with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
+                parts = _Parts(ledger, lease, options, stop, machines)
+                work = _begin(plan, parts, spec_text=spec_text)
+                if options.stage != "confirm" and options.policy != "only-cache":
+                    _search(work, parts)
+                if options.stage != "tune" and not stop.requested:
+                    due = _due(work, parts)
+                    if due:
+                        _train(due, plan=work.plan, parts=parts)
             ledger.compact()
     except LedgerError as error:
         if work is None:
             raise
         stop.fail(str(error))
-    return _summarise(plan, ledger, work=work, stop=stop)
+    return summarised(
+        work.plan, ledger, before=work.before, adopted=work.adopted, interrupted=stop.interrupted, errors=stop.errors
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What every step of a launch needs."""
+
+    ledger: Ledger
+    lease: Lease
+    options: LaunchOptions
+    stop: StopRequest
+    machines: Machines
+
+
+def _needs_gpus(plan: Plan) -> bool:
+    tuned = (search.cell.resources for search in plan.searches)
+    return any(resources.gpu > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
 
 
 def _tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _begin(plan: Plan, ledger: Ledger, *, spec_text: str, options: LaunchOptions) -> _Work:
-    """Writes down what is planned, and finds out what is due. Earlier rows of due runs are put aside."""
+def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
+    """Looks at what there is, and writes down what is planned."""
+    ledger = parts.ledger
+    before = ledger.commits()
+    if plan.searches:
+        plan, _ = opened(plan, ledger)
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
-    adopted = adopt_siblings(plan, ledger, tell=_tell) if options.policy != "always" else 0
+    return _Work(plan, before)
+
+
+def _search(work: _Work, parts: _Parts) -> None:
+    """Trains the settings of tuned methods until every search has chosen one; then the plan has their cells."""
+    ledger, options = parts.ledger, parts.options
+    if not work.plan.searches:
+        return
+    retry = options.retry_failed
+    put_aside(work.plan, ledger, policy=options.policy, retry_failed=retry, only=options.only)
+    plan, history = opened(work.plan, ledger)
+    for search in plan.searches:
+        for difference in search.differences():
+            _tell(f"warning: {difference}")
+    if searches := unfinished(plan, options.only):
+        _tune(searches, history, plan=plan, parts=parts)
+    work.plan, _ = opened(plan, ledger)
+    ledger.write_plan(work.plan.record())
+
+
+def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: _Parts) -> None:
+    session = _session(plan, parts)
+    tuning = Tuning(searches, history, lambda run: next(_configurations([run], session)))
+    waiting = tuning.board.waiting
+    if not waiting:
+        return
+    scratch = parts.machines.start()
+    sizes = {search.cell.resources for search in searches}
+    refuse_impossible(sizes)
+    prepare_data(waiting, cache=parts.options.cache)
+    headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
+    with (
+        parts.stop.on_signals(),
+        Housekeeping(parts.ledger),
+        LiveView(plan, parts.ledger, [], stop=parts.stop, headline=headline) as view,
+    ):
+        from study.launch.tune_searcher import TuneSearcher
+
+        tuning.show_on(view)
+        searcher = TuneSearcher(tuning, stop=parts.stop)
+        _fit(searcher, name="tune", sizes=sizes, check=parts.lease.check, stop=parts.stop, scratch=scratch)
+
+
+def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
+    """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
+    plan, ledger, options = work.plan, parts.ledger, parts.options
+    known = ledger.commits()
+    work.adopted = adopt_siblings(plan, ledger, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
+    work.before.update((run_id, commit) for run_id, commit in commits.items() if known.get(run_id) != commit)
     due = due_runs(
         plan,
         commits,
@@ -130,7 +164,7 @@ def _begin(plan: Plan, ledger: Ledger, *, spec_text: str, options: LaunchOptions
     ledger.forget(*(planned.run_id for planned in due if planned.run_id in commits))
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
-    return _Work(due, commits, adopted)
+    return due
 
 
 def _drop_checkpoints(ledger: Ledger, runs: Sequence[PlannedRun]) -> None:
@@ -138,55 +172,58 @@ def _drop_checkpoints(ledger: Ledger, runs: Sequence[PlannedRun]) -> None:
         ledger.delete(key)
 
 
-def _train(
-    due: Sequence[PlannedRun],
-    *,
-    plan: Plan,
-    ledger: Ledger,
-    lease: Lease,
-    options: LaunchOptions,
-    stop: StopRequest,
-) -> None:
-    session = {
-        "ledger": ledger.location,
+def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
+    stop, ledger = parts.stop, parts.ledger
+    session = _session(plan, parts)
+    scratch = parts.machines.start()
+    sizes = {planned.resources for planned in due}
+    refuse_impossible(sizes)
+    prepare_data(due, cache=parts.options.cache)
+    with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
+        from study.launch.searcher import PlanSearcher
+
+        searcher = PlanSearcher(list(_configurations(due, session)), stop=stop)
+        _fit(searcher, name="confirm", sizes=sizes, check=parts.lease.check, stop=stop, scratch=scratch)
+
+
+def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
+    """What all runs of a launch are told."""
+    return {
+        "ledger": parts.ledger.location,
         "study": plan.study,
-        "cache": str(options.cache),
-        "generation": lease.generation,
-        "checkpoint_seconds": options.checkpoint_seconds,
+        "cache": str(parts.options.cache),
+        "generation": parts.lease.generation,
+        "checkpoint_seconds": parts.options.checkpoint_seconds,
         "plugins": [str(path) for path in plan.spec.plugins],
     }
-    gpus = any(planned.resources.gpu > 0 for planned in due)
-    with scratch_folder() as scratch, ray_session(options.address, folder=scratch, gpus=gpus):
-        refuse_impossible({planned.resources for planned in due})
-        prepare_data(due, cache=options.cache)
-        with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
-            _fit(due, session=session, check=lease.check, stop=stop, scratch=scratch)
 
 
 def _fit(
-    due: Sequence[PlannedRun],
+    searcher: Any,
     *,
-    session: dict[str, Any],
+    name: str,
+    sizes: Collection[Resources],
     check: Callable[[], None],
     stop: StopRequest,
     scratch: Path,
 ) -> None:
+    """Trains what a searcher suggests, until it has nothing more."""
     from ray import tune
 
-    from study.launch.searcher import GentleScheduler, PlanSearcher, Silence, Watch
+    from study.launch.searcher import GentleScheduler, Silence, Watch
     from trainables.ray_trainable import RunTrainable
 
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(slots(planned.resources) for planned in due))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(map(slots, sizes)))
     tuner = tune.Tuner(
         tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearcher(list(_configurations(due, session)), stop=stop),
+            search_alg=searcher,
             scheduler=GentleScheduler(stop),
             num_samples=-1,
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name=name,
             storage_path=str(scratch),
             verbose=0,
             callbacks=[Silence()],
@@ -209,19 +246,3 @@ def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Itera
             "session": session,
             "resources": demand(planned.resources),
         }
-
-
-def _summarise(plan: Plan, ledger: Ledger, *, work: _Work, stop: StopRequest) -> Summary:
-    commits = ledger.commits()
-    states = [commits[run_id].status if run_id in commits else "missing" for run_id in plan.runs]
-    return Summary(
-        planned=len(states),
-        complete=states.count("complete"),
-        failed=states.count("failed"),
-        missing=states.count("missing"),
-        blocked=len(blocked_runs(plan, commits)),
-        trained=sum(work.before.get(run_id) != commit for run_id, commit in commits.items()),
-        adopted=work.adopted,
-        interrupted=stop.interrupted,
-        errors=stop.errors,
-    )

@@ -33,8 +33,16 @@ class LiveView:
         due: Sequence[PlannedRun],
         *,
         stop: StopRequest,
+        headline: str = "",
         console: Console | None = None,
     ) -> None:
+        """
+        Args:
+            due: runs that are known to be trained; `extend` adds more.
+            headline: instead of the counts of the plan.
+        """
+        self._headline = headline
+        self._ahead = 0
         self._plan, self._ledger, self._stop = plan, ledger, stop
         self._titles = run_titles(plan.record()["cells"])
         self._work = {planned.run_id: _epochs(planned) for planned in due}
@@ -46,12 +54,25 @@ class LiveView:
         self._thread = threading.Thread(target=self._watch, name="live-view", daemon=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
+    def extend(self, runs: Sequence[PlannedRun], *, titles: Mapping[str, str], ahead: int) -> None:
+        """Adds runs while the launch is under way.
+
+        Args:
+            runs: that are to be trained too.
+            titles: of these runs.
+            ahead: how many more are expected after them.
+        """
+        # The thread iterates over these: they are replaced, not changed.
+        self._titles = {**self._titles, **titles}
+        self._work = {**self._work, **{planned.run_id: _epochs(planned) for planned in runs}}
+        self._ahead = ahead
+
     def __enter__(self) -> Self:
         commits = self._ledger.commits()
         self._before = {run_id: commit.attempt for run_id, commit in commits.items() if run_id in self._work}
         self._left_behind = {_attempt(live) for live in self._ledger.live()}
         done = len(self._plan.runs) - len(self._work)
-        self._print(f"{self._plan.study}: {len(self._work)} runs to train, {done} done before")
+        self._print(self._headline or f"{self._plan.study}: {len(self._work)} runs to train, {done} done before")
         if self._console.is_terminal:
             self._live.start()
             self._look()
@@ -86,7 +107,7 @@ class LiveView:
         for live in running:
             self._began.setdefault(live["run_id"], now)
         seconds = now - min(self._began.values(), default=now)
-        return Snapshot(self._work, finished, running, seconds, self._stop.requested)
+        return Snapshot(self._work, finished, running, seconds, self._stop.requested, self._ahead)
 
     def _running(self, finished: Mapping[str, str]) -> list[Record]:
         """The newest attempt of each due run that this launch started and that has not ended."""
@@ -113,7 +134,7 @@ class LiveView:
     def _line(self, run_id: str, status: str) -> str:
         took = f" ({format_seconds(time.monotonic() - self._began[run_id])})" if run_id in self._began else ""
         reason = f": {failure_reason(self._ledger, run_id)}" if status == "failed" else took
-        total = str(len(self._work))
+        total = str(len(self._work) + self._ahead)
         return f"[{len(self._told):{len(total)}}/{total}] {run_id[:8]} {self._titles[run_id]}: {status}{reason}"
 
     def _print(self, line: str, *, style: str | None = None) -> None:

@@ -29,6 +29,7 @@ class Snapshot:
         running: what runs under way said last.
         seconds: since the first run began.
         stopping: whether the launch was asked to end.
+        ahead: runs that are expected and not known yet.
     """
 
     work: Mapping[str, float]
@@ -36,17 +37,23 @@ class Snapshot:
     running: Sequence[Mapping[str, Any]]
     seconds: float
     stopping: bool
+    ahead: int = 0
+
+    @property
+    def total(self) -> int:
+        """Runs of the launch, known or not."""
+        return len(self.work) + self.ahead
 
     def summary(self) -> str:
         """Counts and the time left, in one line."""
         failed = sum(status == "failed" for status in self.finished.values())
-        parts = [f"{len(self.finished)}/{len(self.work)} done", f"{len(self.running)} running"]
+        parts = [f"{len(self.finished)}/{self.total} done", f"{len(self.running)} running"]
         parts += [f"{failed} failed"] if failed else []
         return ", ".join([*parts, "stopping" if self.stopping else self._time_left()])
 
     def _time_left(self) -> str:
         """By epochs: runs of several lengths, and evaluations without training, are not the same work."""
-        total = sum(self.work.values())
+        total = sum(self.work.values()) * (self.total / max(1, len(self.work)))
         done = sum(self.work[run_id] for run_id in self.finished)
         done += sum(self.work[live["run_id"]] * _share(live) for live in self.running)
         if done < max(2.0, 0.02 * total):
@@ -64,7 +71,7 @@ def live_table(now: Snapshot, titles: Mapping[str, str], *, metric: str, width: 
         width: of the terminal.
     """
     head = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=len(now.work), completed=len(now.finished), width=_BAR)
+    bar = ProgressBar(total=now.total, completed=len(now.finished), width=_BAR)
     head.add_row(bar, Text(now.summary(), no_wrap=True, overflow="ellipsis"))
     return Group(head, _rows(now.running[:_SHOWN_RUNS], len(now.running), titles, f"val_{metric}", width))
 

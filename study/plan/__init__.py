@@ -1,10 +1,10 @@
 """From a spec to runs: cells, replicates, content-addressed runs, and which of them are due."""
 
 from study.plan.build import build_plan
-from study.plan.due import blocked, blocked_runs, due_runs, refuse_search
+from study.plan.due import blocked, blocked_runs, due_runs
 from study.plan.explain import explain
 from study.plan.plan import Cell, Counts, Plan, PlannedRun
-from study.plan.select import one_cell
+from study.plan.select import fitting_searches, one_cell
 from study.spec.model import Resources
 
 __all__ = [
@@ -18,6 +18,6 @@ __all__ = [
     "build_plan",
     "due_runs",
     "explain",
+    "fitting_searches",
     "one_cell",
-    "refuse_search",
 ]

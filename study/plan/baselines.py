@@ -1,6 +1,6 @@
 """Which cell every cell is compared with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from study.plan.untrained import Made
@@ -8,8 +8,15 @@ from study.plan.untrained import Made
 Keyed = dict[tuple[tuple[str, Any], ...], int]
 
 
-def baseline_cells(cells: Sequence[Made], baselines: Mapping[str, str | None]) -> tuple[list[int | None], list[str]]:
+def baseline_cells(
+    cells: Sequence[Made], baselines: Mapping[str, str | None], *, awaited: Collection[str] = ()
+) -> tuple[list[int | None], list[str]]:
     """For every cell the index of its baseline's cell with the same values on all axes that the baseline has.
+
+    Args:
+        cells: of the plan.
+        baselines: methods with what they are compared with.
+        awaited: methods some of whose cells are still to come: nothing is said about baselines among them.
 
     Returns:
         Indices (None without a baseline), and warnings about methods whose baseline has no such cell.
@@ -22,7 +29,7 @@ def baseline_cells(cells: Sequence[Made], baselines: Mapping[str, str | None]) -
     for cell in cells:
         baseline = baselines.get(cell.method)
         found.append(None if baseline is None else _counterpart(cell, by_method.get(baseline, {})))
-        if baseline is not None and found[-1] is None:
+        if baseline is not None and baseline not in awaited and found[-1] is None:
             lonely.append((cell.method, baseline))
     return found, [_warning(*pair, count=lonely.count(pair)) for pair in dict.fromkeys(lonely)]
 

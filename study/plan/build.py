@@ -1,6 +1,6 @@
 """From a spec to its plan."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,10 @@ from study.plan.identity import Replicate
 from study.plan.parents import linked
 from study.plan.plan import Cell, Plan, PlannedRun
 from study.plan.readouts import AXIS, read_out
+from study.plan.searches import check_searches, search_advice, waiting_methods, with_searches, without_waiting
 from study.plan.untrained import Made, untrained_cells
+from study.search.history import History, NoHistory
+from study.search.search import Search
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
 from trainables.datasets.source import Progress
@@ -29,8 +32,11 @@ def build_plan(
     resolve_data: bool = True,
     resolver: Resolver | None = None,
     progress: Progress | None = None,
+    history: History | None = None,
 ) -> Plan:
     """Expands a spec to cells and runs, and checks every value of every cell.
+
+    A cell of a tuned method stands in the plan as soon as its search has chosen a setting.
 
     Args:
         spec: what `load_spec` returned.
@@ -38,6 +44,7 @@ def build_plan(
         resolve_data: look datasets and weights up on disk; without, ids are not those of the runs.
         resolver: what looks them up instead of the files' own resolver.
         progress: told how far hashing is, where data is new or has changed.
+        history: opens searches where they stand; as if none had begun, where empty.
 
     Raises:
         SpecError: all values that cannot be, and all data that is not there.
@@ -45,23 +52,34 @@ def build_plan(
     problems = Problems()
     grid = GridBuilder(spec).build()
     check_coverage(spec, grid, problems)
+    check_searches(spec, problems)
     if resolver is None:
         resolver = FileResolver(spec.path.parent, cache, progress) if resolve_data else NoFiles()
     configs = Configs(spec.replication, resolver, problems)
-    trained = linked(list(_made(spec, grid, configs, problems)), spec, problems)
-    made = read_out(trained, spec, problems)
+
+    def rebuilt(history: History) -> Plan:
+        return _built(spec, grid, configs, history, resolved=resolve_data, rebuilt=rebuilt)
+
+    return rebuilt(history or NoHistory())
+
+
+def _built(spec: Spec, grid: Grid, configs: Configs, history: History, **how: Any) -> Plan:
+    problems = configs.problems
+    drafts, searches = with_searches(spec, grid.drafts, configs=configs, history=history, problems=problems)
+    cells = without_waiting(list(_made(spec, drafts, configs, problems)), waiting_methods(searches))
+    made = read_out(linked(cells, spec, problems), spec, problems)
     _check_claims(spec, made, problems)
     if not grid.drafts:
         place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
         problems.add(place, "exclude", "leaves no cell to train")
     problems.raise_any()
-    return _plan(spec, grid, made, resolved=resolve_data)
+    return _plan(spec, grid, made, searches, **how)
 
 
-def _made(spec: Spec, grid: Grid, configs: Configs, problems: Problems) -> Iterator[Made]:
+def _made(spec: Spec, drafts: list[Draft], configs: Configs, problems: Problems) -> Iterator[Made]:
     seeds, folds = spec.replication.seeds, spec.replication.folds
     told: set[tuple[str, str]] = set()
-    for draft in grid.drafts:
+    for draft in drafts:
         parts = {kind: configs.config(section) for kind, section in draft.sections.items()}
         if any(part is None for part in parts.values()):
             continue
@@ -93,11 +111,19 @@ def _check_claims(spec: Spec, cells: list[Made], problems: Problems) -> None:
             problems.add(claim.place, "claims", f"{claim.metric} is not computed; add {k} to protocol.ks")
 
 
-def _plan(spec: Spec, grid: Grid, made: list[Made], *, resolved: bool) -> Plan:
+def _plan(
+    spec: Spec,
+    grid: Grid,
+    made: list[Made],
+    searches: list[Search],
+    *,
+    resolved: bool,
+    rebuilt: Callable[[History], Plan],
+) -> Plan:
     rows, doubts = untrained_cells(made, spec.replication) if spec.untrained else ([], [])
     cells = [*rows, *made]
     methods = {method.name: method.baseline for method in spec.methods}
-    indices, lonely = baseline_cells(cells, methods)
+    indices, lonely = baseline_cells(cells, methods, awaited=waiting_methods(searches))
     axes = (*(axis.key for axis in spec.axes), *([AXIS] if any(AXIS in cell.axes for cell in made) else []))
     final = tuple(_cell(cell, baseline) for cell, baseline in zip(cells, indices, strict=True))
     return Plan(
@@ -106,10 +132,12 @@ def _plan(spec: Spec, grid: Grid, made: list[Made], *, resolved: bool) -> Plan:
         methods={UNTRAINED: None, **methods} if rows else methods,
         cells=final,
         runs=_runs(final),
-        protocol=_protocol(made),
-        warnings=(*doubts, *lonely, *advice(spec, grid, made)),
+        protocol=_protocol(made, searches),
+        warnings=(*doubts, *lonely, *advice(spec, grid, made), *search_advice(searches)),
         excluded=grid.excluded,
         resolved=resolved,
+        searches=tuple(searches),
+        rebuilt=rebuilt,
     )
 
 
@@ -146,6 +174,7 @@ def _runs(cells: tuple[Cell, ...]) -> dict[str, PlannedRun]:
     }
 
 
-def _protocol(cells: list[Made]) -> dict[str, Any]:
-    """The protocol of the first cell, for the footnotes of tables."""
-    return cells[0].config.protocol.model_dump(mode="json")
+def _protocol(cells: list[Made], searches: list[Search]) -> dict[str, Any]:
+    """The protocol of the first cell, for the footnotes of tables; while all are searched, that of the first search."""
+    first = cells[0].config.protocol if cells else searches[0].cell.protocol
+    return first.model_dump(mode="json")

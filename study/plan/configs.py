@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,6 +92,12 @@ class Configs:
         self.identities = Identities()
         self._by_section: dict[Section, Any] = {}
         self._by_value: dict[str, Any] = {}
+
+    def apart(self) -> "Configs":
+        """The same configurations, with problems of their own."""
+        other = copy(self)
+        other.problems = Problems()
+        return other
 
     def config(self, section: Section) -> Any:
         """The section's configuration; None, and a problem, where a value is wrong."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
 from study.plan.plan import Plan, PlannedRun
-from study.plan.select import fitting_cells
+from study.plan.select import fitting_cells, fitting_searches
 from trainables.errors import ConfigError
 from trainables.parts import nearest
 
@@ -100,24 +100,10 @@ def _status(commits: Mapping[str, Commit], run_id: str) -> str:
     return "missing" if commit is None else commit.status
 
 
-def refuse_search(plan: Plan) -> None:
-    """Refuses to train methods as they are whose hyperparameters are to be searched first.
-
-    Raises:
-        ConfigError: the methods, and what can be done.
-    """
-    if plan.needs_search:
-        names = ", ".join(f"'{name}'" for name in plan.needs_search)
-        raise ConfigError(
-            f"{plan.spec.path}: {names} would have to be tuned first, and this version does not search; "
-            "take `tune` out of the methods, or write its values under `compare`"
-        )
-
-
 def _chosen(plan: Plan, only: Sequence[str]) -> list[PlannedRun]:
     if not only:
         return list(plan.runs.values())
     cells = set(fitting_cells(plan, only))
-    if not cells:
+    if not cells and not fitting_searches(plan, only):
         raise ConfigError(f"--only {' '.join(only)} fits no cell of the plan")
     return [run for run in plan.runs.values() if cells.intersection(run.cells)]

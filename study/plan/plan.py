@@ -1,10 +1,10 @@
 """What a study consists of: cells, their replicates, and the distinct runs behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.plan.identity import Replicate
 from study.plan.layers import Sections
@@ -12,6 +12,10 @@ from study.spec.model import Resources
 from study.spec.spec import Claim, Spec
 from trainables.config import RunConfig
 from trainables.strategies.config import Kept
+
+if TYPE_CHECKING:
+    from study.search.history import History
+    from study.search.search import Search
 
 SCHEMA_VERSION = 1
 
@@ -92,6 +96,8 @@ class Plan:
         runs: distinct runs by id, in the order in which they are started.
         warnings: what is allowed and probably not meant.
         resolved: whether datasets and weights were looked up; without, ids are not those of a run.
+        searches: of tuned methods, one for each of their cells; a cell itself comes when its search has chosen.
+        rebuilt: the plan as the searches of a history have it.
     """
 
     spec: Spec = field(repr=False)
@@ -103,6 +109,8 @@ class Plan:
     warnings: tuple[str, ...]
     excluded: int
     resolved: bool
+    searches: "tuple[Search, ...]" = ()
+    rebuilt: "Callable[[History], Plan] | None" = field(default=None, repr=False, compare=False)
 
     @property
     def study(self) -> str:
@@ -114,7 +122,7 @@ class Plan:
 
     @property
     def needs_search(self) -> tuple[str, ...]:
-        """Methods with a search space; training them as they are would not be what the spec asks for."""
+        """Methods with a search space."""
         return self.spec.needs_search
 
     @property
@@ -141,6 +149,7 @@ class Plan:
             "claims": [{"better": claim.better, "worse": claim.worse, "metric": claim.metric} for claim in self.claims],
             "protocol": dict(self.protocol),
             "cells": [_cell_record(cell) for cell in self.cells],
+            **({"searches": [search.record() for search in self.searches]} if self.searches else {}),
         }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from study.plan.match import Fits, compiled
 from study.plan.plan import Plan
@@ -10,6 +11,9 @@ from study.spec.errors import Place, SpecError
 from study.spec.sections import is_value, sections, unknown_parameter, unknown_section
 from study.spec.spec import Condition
 from trainables.errors import ConfigError
+
+if TYPE_CHECKING:
+    from study.search.search import Search
 
 _SHOWN = 10
 
@@ -27,6 +31,9 @@ def one_cell(plan: Plan, selector: str) -> int:
     found = _candidates(plan, selector.strip())
     if len(found) == 1:
         return found[0]
+    for search in plan.searches if not found else ():
+        if search.chosen is None and selector in (search.cell.method, search.cell.title):
+            raise ConfigError(f"'{selector}' is still searched and has no values yet; `dml-study plan` shows how far")
     some = found or range(len(plan.cells))
     lines = [f"  {index}: {plan.cells[index].title}" for index in list(some)[:_SHOWN]]
     if len(some) > _SHOWN:
@@ -41,12 +48,26 @@ def fitting_cells(plan: Plan, only: Sequence[str]) -> list[int]:
     Raises:
         ConfigError: not `key=value`, or a key that no cell has.
     """
+    fits = _compiled(plan, only)
+    return [index for index in range(len(plan.cells)) if _fits(plan, index, fits)]
+
+
+def fitting_searches(plan: Plan, only: Sequence[str]) -> "list[Search]":
+    """Searches whose cells fit all `key=value` texts; tuned keys have no value yet.
+
+    Raises:
+        ConfigError: as `fitting_cells`.
+    """
+    fits = _compiled(plan, only)
+    return [search for search in plan.searches if search.cell.fits(fits)]
+
+
+def _compiled(plan: Plan, only: Sequence[str]) -> Fits:
     wanted: dict[str, tuple[object, ...]] = {}
     for text in only:
         key, value = _pair(plan, text)
         wanted[key] = (*wanted.get(key, ()), *_spellings(value))
-    fits = compiled(Condition(tuple(wanted.items()), Place("--only")))
-    return [index for index in range(len(plan.cells)) if _fits(plan, index, fits)]
+    return compiled(Condition(tuple(wanted.items()), Place("--only")))
 
 
 def _candidates(plan: Plan, selector: str) -> list[int]:

@@ -35,8 +35,8 @@ def _check_seeds(spec: Spec, files: Files, problems: Problems) -> None:
             at = At(document) / "stages" / "confirm" / "seeds"
             other = document.place(("replicates", "seeds"))
             problems.add(at.place, at.key, f"the seeds stand under replicates too ({other}); keep one")
-    tune = spec.stages.tune
-    both = sorted(set(spec.replication.seeds) & set(tune.seeds)) if tune is not None else []
+    searched = spec.stages.tune is not None or spec.needs_search
+    both = sorted(set(spec.replication.seeds) & set(spec.tune_stage.seeds)) if searched else []
     if both:
         text = f"has {both} in common with the seeds of the tables; choose settings on other seeds, such as [100, 101]"
         problems.add(place_of(files, "stages", "tune", "seeds"), "stages.tune.seeds", text)

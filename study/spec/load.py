@@ -13,7 +13,7 @@ from study.spec.document import At, Document
 from study.spec.errors import Problems
 from study.spec.merge import Files, base_settings, last, merged, place_of, replication, stages
 from study.spec.methods import read_methods
-from study.spec.model import Budget, Resources, SpecFile
+from study.spec.model import Budget, Resources, SpecFile, TuneStage
 from study.spec.overrides import LAYER, parse_overrides
 from study.spec.rules import ConditionReader, read_exclusions, read_rules
 from study.spec.settings import Layer
@@ -72,4 +72,5 @@ def _spec(path: Path, files: Files, beats_all: Document, plugins: tuple[Path, ..
         untrained=untrained,
         plugins=plugins,
         extended=len(extended),
+        tune_places={key: place_of(files, "stages", "tune", key) for key in TuneStage.model_fields},
     )

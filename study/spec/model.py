@@ -131,6 +131,8 @@ class TuneStage(Config):
     """Whether poor settings stop early."""
     window: int = Field(8, ge=1)
     """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
+    seed: int = Field(0, ge=0)
+    """Of the sampler: another seed is another search."""
 
 
 class ConfirmStage(Config):

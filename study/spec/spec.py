@@ -1,12 +1,12 @@
 """A spec after reading: typed, checked for itself, every value with its source. The plan turns it into runs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from study.spec.errors import Place
-from study.spec.model import Budget, Resources, Stages
+from study.spec.model import Budget, Resources, Stages, TuneStage
 from study.spec.settings import Setting
 from study.spec.tune import Dimension
 
@@ -105,6 +105,7 @@ class Spec:
         overrides: settings from the command line, which beat everything.
         resources: of one trial; its place is `resources_place`.
         plugins: Python files that were loaded first and that every worker needs too.
+        tune_places: where the keys of stages.tune stand.
     """
 
     study: str
@@ -125,6 +126,16 @@ class Spec:
     untrained: bool
     plugins: tuple[Path, ...] = ()
     extended: int = 0
+    tune_places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def tune_stage(self) -> TuneStage:
+        """How tuned methods are searched: what `stages.tune` says, or its defaults."""
+        return self.stages.tune or TuneStage()
+
+    def tune_place(self, key: str) -> Place:
+        """Where a key of stages.tune stands; the spec where it does not."""
+        return self.tune_places.get(key, Place(str(self.path)))
 
     @property
     def needs_search(self) -> tuple[str, ...]:

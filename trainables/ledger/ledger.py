@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,17 +191,20 @@ class Ledger:
         """Removes what writers that were killed long ago left behind."""
         self._store.clean()
 
-    def read(self, table: Table, *, columns: Sequence[str] | None = None) -> "pa.Table":
+    def read(
+        self, table: Table, *, columns: Sequence[str] | None = None, run_ids: Collection[str] | None = None
+    ) -> "pa.Table":
         """A table as it counts: the rows of one commit per run, no uncommitted rows, none twice.
 
         Args:
             table: runs, epochs or classes.
             columns: those to read, in this order; all by default.
+            run_ids: of the runs to read; all by default.
 
         Raises:
             LedgerError: a part file is damaged or of another version; the message names it and the remedy.
         """
-        return reading.read(self._store, self._catalog, table, columns=columns)
+        return reading.read(self._store, self._catalog, table, columns=columns, run_ids=run_ids)
 
     def compact(self, *, minimum_parts: int = 200) -> int:
         """Joins part files where a table has at least `minimum_parts`; returns how many were joined.

@@ -20,13 +20,23 @@ _PATIENCE = 20
 _Result = TypeVar("_Result")
 
 
-def read(store: Store, catalog: Catalog, table: Table, *, columns: Sequence[str] | None = None) -> "pa.Table":
+def read(
+    store: Store,
+    catalog: Catalog,
+    table: Table,
+    *,
+    columns: Sequence[str] | None = None,
+    run_ids: Collection[str] | None = None,
+) -> "pa.Table":
     """The rows of every run's counting commit; see `Ledger.read`."""
     wanted = _known_columns(table, columns)
-    # Commits first: whatever is committed at this moment has its other rows written already.
-    return retried(
-        store, lambda: rows_of(store, catalog, table, catalog.commits().values(), columns=wanted).select(wanted)
-    )
+
+    def rows() -> "pa.Table":
+        # Commits first: whatever is committed at this moment has its other rows written already.
+        commits = [commit for commit in catalog.commits().values() if run_ids is None or commit.run_id in run_ids]
+        return rows_of(store, catalog, table, commits, columns=wanted).select(wanted)
+
+    return retried(store, rows)
 
 
 def retried(store: Store, action: Callable[[], _Result]) -> _Result:

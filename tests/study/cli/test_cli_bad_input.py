@@ -224,10 +224,14 @@ def test_a_study_without_a_finished_run(refused: Call, write_spec: Call, trained
     refused("plot", "tiny", words=["no run is finished yet", "dml-study run"])
 
 
-def test_a_search_is_refused_honestly(refused: Call, write_spec: Call) -> None:
+def test_what_a_search_cannot_do_is_refused(refused: Call, write_spec: Call) -> None:
     tuned = "baseline: norm-softmax, tune: {synthesis.mixup_alpha: [0.2, 0.4]}}"
-    write_spec(SPEC.replace("baseline: norm-softmax}", tuned), "birds.yaml")
-    refused("run", "birds.yaml", words=["birds.yaml: 'ps'", "tuned first", "does not search", "compare"])
+    stages = "stages: {tune: {trials: 4, scheduler: asha}}\n"
+    write_spec(SPEC.replace("baseline: norm-softmax}", tuned) + stages, "birds.yaml")
+    for command in ("run", "plan", "check"):
+        refused(
+            command, "birds.yaml", words=["birds.yaml:10: stages.tune.scheduler", "asha", "write `scheduler: none`"]
+        )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from study.plan import build_plan
 from study.spec import load_spec
 from trainables.ledger import Ledger
 
-HEAVY = {"torch", "torchvision", "ray", "pandas", "numpy", "pyarrow", "scipy", "matplotlib", "PIL"}
+HEAVY = {"torch", "torchvision", "ray", "pandas", "numpy", "pyarrow", "scipy", "matplotlib", "PIL", "optuna"}
 PROBE = """
 import json, sys
 opened = []
@@ -55,6 +55,7 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["table", "--help"],
         ["plan", "tiny.yaml"],
         ["plan", "tiny.yaml", "--explain", "2"],
+        ["plan", "tiny.yaml", "--set", "methods.norm-softmax.tune.loss.scale=[8, 16]", "--results", "new"],
         ["status", "tiny"],
         ["logs", "{run}"],
         ["datasets", "list"],

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.plan import Plan, due_runs, one_cell, refuse_search
+from study.plan import Plan, due_runs, one_cell
 from trainables.errors import ConfigError
 
 MakePlan = Callable[..., Plan]
@@ -115,14 +115,6 @@ def test_naming_several_cells_or_none(plan: Plan) -> None:
         one_cell(plan, "ancor")
     with pytest.raises(ConfigError, match="'99' fits no cell"):
         one_cell(plan, "99")
-
-
-def test_methods_that_need_a_search_are_not_trained_as_they_are(make_plan: MakePlan) -> None:
-    plan = make_plan("study: s\nmethods: {a: {tune: {loss.scale: [1, 2]}}, b: {loss: proxy_nca}}\n")
-    assert plan.needs_search == ("a",)
-    with pytest.raises(ConfigError, match=r"spec.yaml: 'a' would have to be tuned first"):
-        refuse_search(plan)
-    refuse_search(make_plan(SPEC))
 
 
 def test_a_run_in_one_line(plan: Plan) -> None:

@@ -1,0 +1,86 @@
+"""Searches on a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from analysis.labels import setting_text, value_text
+from analysis.metrics import describe
+from study.cli.columns import Column, print_columns
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from study.plan import Plan
+    from study.search import Search
+    from trainables.ledger import Ledger
+
+
+def print_searches(console: "Console", plan: "Plan") -> None:
+    """A row per search: settings done, runs to come, the best so far; then what the confirm stage waits for."""
+    console.print()
+    searches = plan.searches
+    metric = describe(f"val_{searches[0].cell.select_by}")
+    columns = [
+        Column("search", [search.cell.method for search in searches]),
+        Column("cell", [setting_text(dict(search.cell.axes)) for search in searches]),
+        Column("settings", [_settings(search) for search in searches], right=True),
+        Column("runs left", [str(search.runs_left) for search in searches], right=True),
+        Column(f"best {metric.label}", [_value(search) for search in searches], right=True),
+        Column("with", [_params(search) for search in searches]),
+    ]
+    print_columns(console, columns)
+    waiting = [search for search in searches if search.chosen is None]
+    if waiting:
+        replication = plan.spec.replication
+        cells = "1 more cell" if len(waiting) == 1 else f"{len(waiting)} more cells"
+        runs = len(waiting) * len(replication.seeds) * len(replication.folds)
+        console.print(f"{cells} with {runs} runs at most when their searches are over", markup=False)
+
+
+def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", ended: set[str]) -> list[str]:
+    """A line per search of a plan's record: settings whose runs have all ended, from names alone.
+
+    Args:
+        record: `searches` of `plan.json`.
+        ledger: where settings are recorded.
+        ended: ids of committed runs.
+    """
+    from study.search.records import LedgerRecords
+
+    lines = []
+    for search in record:
+        recorded = LedgerRecords(ledger).load(search["cell_id"])
+        settings = [recorded[number] for number in sorted(recorded) if number < search["trials"]]
+        done = sum(all(run["run_id"] in ended for run in setting["runs"]) for setting in settings)
+        title = ", ".join(filter(None, (search["method"], setting_text(search["axes"]))))
+        lines.append(f"search of {title}: {done}/{search['trials']} settings{_chosen_text(search)}")
+    return lines
+
+
+def _chosen_text(search: Mapping[str, Any]) -> str:
+    if search["chosen"] is None:
+        return ""
+    setting = search["settings"][search["chosen"]]
+    value = describe(f"val_{search['select_by']}").text(setting["value"])
+    return f"; setting {setting['number']} chosen, {value} with {setting_text(setting['params'])}"
+
+
+def _settings(search: "Search") -> str:
+    """Done and planned ones; how many are different, where some came again."""
+    repeated = search.distinct < len(search.candidates)
+    return f"{search.done}/{search.trials}" + (f" ({search.distinct} distinct)" if repeated else "")
+
+
+def _value(search: "Search") -> str:
+    best = search.best
+    value = None if best is None else search.value(best)
+    return "" if value is None else describe(f"val_{search.cell.select_by}").text(value)
+
+
+def _params(search: "Search") -> str:
+    best = search.best
+    if best is None:
+        return ""
+    chosen = "setting" if search.chosen is None else "chosen: setting"
+    values = ", ".join(f"{key} {value_text(value)}" for key, value in best.params.items())
+    return f"{chosen} {best.number}, {values}"

@@ -1,0 +1,108 @@
+"""How a launch is asked for, and what it came to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from study.plan import Plan, blocked_runs
+from trainables.ledger import Commit, Ledger
+
+
+@dataclass(frozen=True)
+class LaunchOptions:
+    """How to launch; nothing here changes a run's numbers.
+
+    Attributes:
+        cache: folder of decoded images and features.
+        address: of a Ray cluster; None starts a private local instance.
+        checkpoint_seconds: least time between two checkpoints of a run.
+        retry_failed: failed runs are due again.
+        policy: only-missing, always or only-cache.
+        only: dotted key -> value; other runs are left alone.
+        stage: "tune" ends when all settings are chosen, "confirm" searches nothing, "all" does both.
+    """
+
+    cache: Path
+    address: str | None = None
+    checkpoint_seconds: float = 30.0
+    retry_failed: bool = False
+    policy: str = "only-missing"
+    only: Sequence[str] = ()
+    stage: str = "all"
+
+
+@dataclass
+class Summary:
+    """What a launch did and what is left.
+
+    Attributes:
+        planned: runs of the plan; complete, failed, missing: how many of them are in which state now.
+        trained: runs that this launch committed.
+        adopted: runs copied from sibling studies.
+        blocked: how many of the missing ones wait for a run that failed.
+        interrupted: a signal ended the launch early.
+        errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
+        settings: of all searches; settings_done: how many of them are finished.
+        tune_failed: runs of these settings that failed.
+        hopeless: searches that are over and found no setting that trains.
+    """
+
+    planned: int
+    complete: int = 0
+    failed: int = 0
+    missing: int = 0
+    blocked: int = 0
+    trained: int = 0
+    adopted: int = 0
+    interrupted: bool = False
+    errors: list[str] = field(default_factory=list)
+    settings: int = 0
+    settings_done: int = 0
+    tune_failed: int = 0
+    hopeless: list[str] = field(default_factory=list)
+
+
+def summarised(
+    plan: Plan,
+    ledger: Ledger,
+    *,
+    before: Mapping[str, Commit],
+    adopted: int,
+    interrupted: bool,
+    errors: list[str],
+) -> Summary:
+    """What stands in a ledger after a launch.
+
+    Args:
+        plan: with the cells of all searches that are over.
+        ledger: of the launch.
+        before: how runs had ended that this launch did not train.
+        adopted: runs copied from sibling studies.
+        interrupted: whether a signal ended the launch.
+        errors: what else did.
+    """
+    commits = ledger.commits()
+    states = [commits[run_id].status if run_id in commits else "missing" for run_id in plan.runs]
+    return Summary(
+        planned=len(states),
+        complete=states.count("complete"),
+        failed=states.count("failed"),
+        missing=states.count("missing"),
+        blocked=len(blocked_runs(plan, commits)),
+        trained=sum(before.get(run_id) != commit for run_id, commit in commits.items()),
+        adopted=adopted,
+        interrupted=interrupted,
+        errors=errors,
+        **_searched(plan, commits),
+    )
+
+
+def _searched(plan: Plan, commits: Mapping[str, Commit]) -> dict[str, Any]:
+    tuned = {run.run_id for search in plan.searches for each in search.candidates for run in each.runs}
+    return {
+        "settings": sum(search.trials for search in plan.searches),
+        "settings_done": sum(search.done for search in plan.searches),
+        "tune_failed": sum(commits[run_id].status == "failed" for run_id in tuned & commits.keys()),
+        "hopeless": [search.cell.title for search in plan.searches if search.over and search.chosen is None],
+    }

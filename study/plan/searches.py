@@ -1,0 +1,215 @@
+"""Tuned methods in a plan: the search of every cell of theirs, and the cell that a finished search leaves."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from study.plan.configs import Configs, run_config
+from study.plan.grid import Draft
+from study.plan.layers import Sections, applied
+from study.plan.plan import PlannedRun
+from study.plan.untrained import Made
+from study.search.cell import SearchCell, cell_id
+from study.search.history import History
+from study.search.sampling import SAMPLERS
+from study.search.search import Candidate, Search
+from study.search.space import Params, Space
+from study.spec.errors import Place, Problems
+from study.spec.spec import Method, Spec
+from trainables.config import IDENTITY_VERSION, Keep, RunConfig
+from trainables.errors import ConfigError
+from trainables.parts import identity
+
+_MEASURE = ("dataset", "protocol", "keep")
+"""Sections that say what is measured and how: their values are not comparable."""
+
+
+def check_searches(spec: Spec, problems: Problems) -> None:
+    """Adds a problem for everything about tuned methods that cannot be done."""
+    tuned = [method for method in spec.methods if method.tune]
+    if not tuned:
+        return
+    stage = spec.tune_stage
+    if stage.scheduler != "none":
+        text = "settings are not stopped early yet; write `scheduler: none`, and fewer trials or epochs for less work"
+        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", f"is {json.dumps(stage.scheduler)}; {text}")
+    if stage.sampler not in SAMPLERS:
+        text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
+        problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
+    for method in tuned:
+        _check_keys(spec, method, problems)
+
+
+def _check_keys(spec: Spec, method: Method, problems: Problems) -> None:
+    overridden = {setting.key for setting in spec.overrides}
+    for key, dimension in method.tune.items():
+        where = f"methods.{method.name}.tune.{key}"
+        if key.split(".")[0] in _MEASURE:
+            text = "says what is measured, so its values are not comparable; write them under compare"
+            problems.add(dimension.place, where, text)
+        if key in overridden:
+            text = f"is tuned by method '{method.name}' ({dimension.place}); narrow its space: --set '{where}=[...]'"
+            problems.add(Place("--set"), key, text)
+
+
+def with_searches(
+    spec: Spec, drafts: Sequence[Draft], *, configs: Configs, history: History, problems: Problems
+) -> tuple[list[Draft], list[Search]]:
+    """Drafts that can be trained by now, those of finished searches with what was chosen, and all searches."""
+    ready: list[Draft] = []
+    searches: list[Search] = []
+    for draft in drafts:
+        dimensions = {key: each for key, each in draft.method.tune.items() if _has(draft.sections, key)}
+        if not dimensions:
+            ready.append(draft)
+            continue
+        cell = _Tuned(spec, draft, Space.of(dimensions), configs).cell(problems)
+        if cell is None:
+            continue
+        search = history.search(cell)
+        searches.append(search)
+        if search.chosen is not None:
+            ready.append(_chosen(draft, search, search.chosen))
+    return ready, searches
+
+
+def waiting_methods(searches: Sequence[Search]) -> frozenset[str]:
+    """Methods with a search that has not chosen yet."""
+    return frozenset(search.cell.method for search in searches if search.chosen is None)
+
+
+def without_waiting(cells: Sequence[Made], waiting: frozenset[str]) -> list[Made]:
+    """The cells without those that learn from a method that is still searched, directly or not."""
+    while True:
+        students = {cell.method for cell in cells if _teacher(cell.config) in waiting} - waiting
+        if not students:
+            return [cell for cell in cells if _teacher(cell.config) not in waiting]
+        waiting |= students
+
+
+def search_advice(searches: Sequence[Search]) -> Iterator[str]:
+    """What is allowed and probably not meant."""
+    for search in searches:
+        size = search.cell.space.size
+        if size is not None and size < search.trials:
+            yield (
+                f"the space of '{search.cell.title}' has {size} settings, fewer than its {search.trials} trials; "
+                "a setting that comes again costs nothing"
+            )
+        if search.over and search.chosen is None:
+            reason = next((each.error for each in search.candidates if each.error), "see `dml-study status`")
+            yield f"no setting of '{search.cell.title}' could be trained: {reason}"
+
+
+def _teacher(config: RunConfig) -> str:
+    parent = config.strategy.parent
+    return "" if parent is None else parent.method
+
+
+def _has(sections: Sections, key: str) -> bool:
+    section, *path = key.split(".")
+    return sections[section].has(tuple(path))
+
+
+def _chosen(draft: Draft, search: Search, chosen: Candidate) -> Draft:
+    value = search.value(chosen)
+    layer = f"search, setting {chosen.number} of {search.trials}, val_{search.cell.select_by} {value:.4f}"
+    return replace(draft, sections=applied(draft.sections, search.cell.space.settings(chosen.params, layer)))
+
+
+class _Tuned:
+    """One cell of a tuned method."""
+
+    def __init__(self, spec: Spec, draft: Draft, space: Space, configs: Configs) -> None:
+        self.stage, self.folds = spec.tune_stage, spec.replication.folds
+        self.draft, self.space, self.configs = draft, space, configs
+        self.device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
+
+    def cell(self, problems: Problems) -> SearchCell | None:
+        """The search; None, and a problem, where it cannot be."""
+        parts = self._parts(self.space.corners()[0], self.configs)
+        if any(part is None for part in parts.values()):
+            return None
+        if wrong := _refusal(parts):
+            problems.add(self.draft.method.place, f"methods.{self.draft.method.name}.tune", wrong)
+            return None
+        axes = self.draft.axes
+        return SearchCell(
+            method=self.draft.method.name,
+            axes=axes if "dataset" in axes else {"dataset": parts["dataset"].title, **axes},
+            cell_id=cell_id(self._base(parts), space=self.space, stage=self.stage, folds=self.folds),
+            space=self.space,
+            stage=self.stage,
+            folds=self.folds,
+            protocol=parts["protocol"],
+            resources=self.draft.method.resources,
+            runs=self.runs,
+            fits=lambda fits: fits(self.draft.method.name, axes, self.draft.sections),
+        )
+
+    def runs(self, params: Params) -> tuple[PlannedRun, ...]:
+        """The runs of one setting: validation classes alone, nothing kept.
+
+        Raises:
+            ConfigError: the values cannot stand together.
+        """
+        configs = self.configs.apart()
+        parts = self._parts(params, configs)
+        if configs.problems.found or any(part is None for part in parts.values()):
+            raise ConfigError(configs.problems.found[0].message if configs.problems.found else "a value cannot be")
+        seeds, folds = self.stage.seeds, self.folds
+        try:
+            config = run_config(parts, seed=seeds[0], fold=folds[0], device=self.device)
+        except ValidationError as error:
+            text = error.errors(include_url=False)[0]["msg"]
+            raise ConfigError(text.removeprefix("Value error, ")) from error
+        config = config.model_copy(update={"stage": "tune"})
+        replicates = self.configs.identities.replicates(config, seeds, folds)
+        return tuple(
+            PlannedRun(each.run_id, each.seed, each.fold, self.draft.method.resources, (), config)
+            for each in replicates
+        )
+
+    def _parts(self, params: Params, configs: Configs) -> dict[str, Any]:
+        """Configurations of all sections, as the tune stage has them."""
+        sections = applied(self.draft.sections, self.space.settings(params, "tune"))
+        parts = {kind: configs.config(section) for kind, section in sections.items()}
+        if parts["protocol"] is not None:
+            parts["protocol"] = parts["protocol"].model_copy(update={"test": "never", "refit": False, "readout": ()})
+        return {**parts, "keep": Keep()}
+
+    def _base(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """What the search depends on besides its space, as canonical values."""
+        base: dict[str, Any] = {"identity": IDENTITY_VERSION, "device": self.device}
+        for kind, part in parts.items():
+            base[kind] = identity(part) if isinstance(part, BaseModel) else part
+        for key in self.space.keys:
+            _remove(base, key.split("."))
+        return {kind: content for kind, content in base.items() if content != {}}
+
+
+def _refusal(parts: Mapping[str, Any]) -> str | None:
+    if parts["protocol"].selection == "last":
+        return (
+            "settings are chosen on validation classes, and `protocol.selection: last` has none; "
+            "set it to best_validation"
+        )
+    parent = parts["strategy"].parent
+    if parent is not None and parent.method:
+        return (
+            f"a tuned method cannot learn from '{parent.method}', which is not trained with the seeds of stages.tune; "
+            "give it a finished teacher (`teacher: {run: ..}` or `{weights: ..}`), or compare its values instead"
+        )
+    return None
+
+
+def _remove(content: dict[str, Any], path: Sequence[str]) -> None:
+    *above, last = path
+    for key in above:
+        if not isinstance(content.get(key), dict):
+            return
+        content[key] = content = dict(content[key])
+    content.pop(last, None)

@@ -1,0 +1,76 @@
+"""What defines one search: a method's space in one cell, its sampler, seeds and folds."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from study.search.space import Params, Space
+from study.spec.model import Resources, TuneStage
+from trainables.training.config import Protocol
+
+if TYPE_CHECKING:
+    from study.plan.plan import PlannedRun
+
+_VERSION = 1
+"""Raised when the same definition would propose other settings: searches then start anew."""
+
+
+@dataclass(frozen=True)
+class SearchCell:
+    """A method in one cell of the compared axes, dataset included, whose hyperparameters are searched.
+
+    Attributes:
+        cell_id: 16 hexadecimal digits for everything that defines the search; `trials` is not part of it, so that a
+            search can be extended.
+        protocol: of the runs; the mean of its `select_by` is the value of a setting.
+        runs: the runs of a setting, seeds first; raises ConfigError where its values cannot stand together.
+        fits: whether the cell fits a compiled condition (`--only`).
+    """
+
+    method: str
+    axes: Mapping[str, Any]
+    cell_id: str
+    space: Space
+    stage: TuneStage
+    folds: tuple[int, ...]
+    protocol: Protocol
+    resources: Resources
+    runs: "Callable[[Params], tuple[PlannedRun, ...]]" = field(repr=False)
+    fits: Callable[[Any], bool] = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        axes = ", ".join(f"{key}={value}" for key, value in self.axes.items())
+        return f"{self.method} ({axes})" if axes else self.method
+
+    @property
+    def select_by(self) -> str:
+        """The validation metric that settings are compared by."""
+        return self.protocol.select_by
+
+    @property
+    def runs_per_setting(self) -> int:
+        return len(self.stage.seeds) * len(self.folds)
+
+
+def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: tuple[int, ...]) -> str:
+    """Content address of a search.
+
+    Args:
+        base: identity of the configuration without the tuned keys.
+        space, stage, folds: of the search.
+    """
+    content = {
+        "version": _VERSION,
+        "base": base,
+        "space": space.record(),
+        "sampler": stage.sampler,
+        "window": stage.window,
+        "seed": stage.seed,
+        "seeds": list(stage.seeds),
+        "folds": list(folds),
+    }
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

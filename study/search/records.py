@@ -1,0 +1,76 @@
+"""Settings on record: written before their first run starts, and never computed again."""
+
+import json
+from typing import Any, Protocol
+
+from trainables.errors import LedgerError
+from trainables.ledger import Ledger
+
+Record = dict[str, Any]
+
+_FOLDER = "search"
+
+
+class Records(Protocol):
+    """Keeps the settings of searches."""
+
+    def load(self, cell_id: str) -> dict[int, Record]:
+        """What is recorded of a search, by number."""
+
+    def put(self, cell_id: str, number: int, record: Record) -> None:
+        """Records one setting."""
+
+
+class NoRecords:
+    """Nothing is known, nothing is kept: a plan without a results folder."""
+
+    def load(self, cell_id: str) -> dict[int, Record]:
+        return {}
+
+    def put(self, cell_id: str, number: int, record: Record) -> None:
+        """Forgets it."""
+
+
+class LedgerRecords:
+    """`search/<cell id>/<number>.json` in a results folder."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def load(self, cell_id: str) -> dict[int, Record]:
+        """
+        Raises:
+            LedgerError: a record is damaged.
+        """
+        keys = self._ledger.list(f"{_FOLDER}/{cell_id}/")
+        numbered = {_number(key): key for key in keys if _number(key) is not None}
+        return {number: self._read(key) for number, key in numbered.items() if number is not None}
+
+    def put(self, cell_id: str, number: int, record: Record) -> None:
+        self._ledger.put(_key(cell_id, number), json.dumps(record, indent=1, ensure_ascii=False).encode())
+
+    def forget(self, cell_id: str) -> None:
+        """Takes all settings of a search off the record."""
+        for key in self._ledger.list(f"{_FOLDER}/{cell_id}/"):
+            self._ledger.delete(key)
+
+    def _read(self, key: str) -> Record:
+        try:
+            record = json.loads(self._ledger.get(key))
+            if isinstance(record, dict) and isinstance(record["params"], dict):
+                return record
+            reason = "it has no params"
+        except (ValueError, KeyError) as error:
+            reason = str(error)
+        raise LedgerError(
+            f"{self._ledger.location}/{key} is damaged ({reason}); restore it, or delete it to have it proposed again"
+        )
+
+
+def _key(cell_id: str, number: int) -> str:
+    return f"{_FOLDER}/{cell_id}/{number}.json"
+
+
+def _number(key: str) -> int | None:
+    stem = key.rpartition("/")[2].removesuffix(".json")
+    return int(stem) if stem.isdigit() else None
