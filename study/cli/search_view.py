@@ -32,9 +32,8 @@ def print_searches(console: "Console", plan: "Plan") -> None:
     waiting = [search for search in searches if search.chosen is None]
     if waiting:
         replication = plan.spec.replication
-        cells = "1 more cell" if len(waiting) == 1 else f"{len(waiting)} more cells"
         runs = len(waiting) * len(replication.seeds) * len(replication.folds)
-        console.print(f"{cells} with {runs} runs at most when their searches are over", markup=False)
+        console.print(f"when they are over: {runs} trainings at most of the chosen settings", markup=False)
 
 
 def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", ended: set[str]) -> list[str]:

@@ -63,7 +63,7 @@ def test_before_a_search(dml_study: Call, end_runs: Call) -> None:
     assert lines[0] == "tuned: 2 methods, 1 cells, 4 replicates -> 4 runs"
     (row,) = [line.split() for line in lines if line.startswith("norm ")]
     assert row == ["norm", "dataset", "shapes", "0/3", "6"]
-    assert "1 more cell with 4 runs at most when their searches are over" in lines
+    assert "when they are over: 4 trainings at most of the chosen settings" in lines
     explained = dml_study("plan", "tuned.yaml", "--explain", "norm")
     assert explained.code == 2 and "'norm' is still searched and has no values yet" in explained.err
 
