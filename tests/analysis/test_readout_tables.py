@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from study_in_memory import Study
 
 from analysis.tables import Table, comparison_table
@@ -75,3 +76,18 @@ def test_settings_are_chosen_within_each_reading() -> None:
     table = comparison_table(made.results(), metrics=["map_at_r"], best="val_map_at_r")
     assert [row.labels for row in table.rows] == [("base", "1.0", "mean_64"), ("base", "1.0", "concat_256")]
     assert "differ between datasets" not in "\n".join(table.footnotes)
+
+
+def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = study()
+    search = {"sampler": "tpe", "trials": 50, "seeds": [100], "folds": [0, 1, 2, 3], "select_by": "map_at_r"}
+    searches = [{**search, "method": method} for method in ("base", "better")]
+    plan = made.plan()
+    monkeypatch.setattr(Study, "plan", lambda self: {**plan, "searches": searches})
+    expected = (
+        "of 50 settings proposed by TPE the best by mean MAP@R on validation classes (4 runs each), trained anew with "
+        "other seeds."
+    )
+    assert f"Hyperparameters: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+    del searches[0]
+    assert f"Hyperparameters of better: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
