@@ -146,12 +146,28 @@ def _searched(results: Results) -> list[str]:
     told: dict[str, dict[str, None]] = {}
     for plan in results.plans.values():
         for search in plan.get("searches", ()):
-            told.setdefault(_search_text(search), {})[search["method"]] = None
+            if search["chosen"] is not None:
+                told.setdefault(_search_text(search), {})[search["method"]] = None
     everything = {method["name"] for plan in results.plans.values() for method in plan["methods"]} - {UNTRAINED}
-    return [
+    waiting = [
+        f"{search['method']} ({_progress(search)})"
+        for plan in results.plans.values()
+        for search in plan.get("searches", ())
+        if search["chosen"] is None
+    ]
+    missing = [f"Not in the table: {enumeration(waiting)}."] if waiting else []
+    return missing + [
         f"Hyperparameters{'' if set(methods) == everything else f' of {enumeration(methods)}'}: {text}."
         for text, methods in told.items()
     ]
+
+
+def _progress(search: Mapping[str, Any]) -> str:
+    """Why a search has chosen nothing yet."""
+    done = sum(setting["state"] != "unfinished" for setting in search["settings"])
+    if done == search["trials"]:
+        return "no setting of its search could be trained"
+    return f"still searched, {done} of {search['trials']} settings"
 
 
 def _search_text(search: Mapping[str, Any]) -> str:

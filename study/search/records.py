@@ -57,9 +57,9 @@ class LedgerRecords:
     def _read(self, key: str) -> Record:
         try:
             record = json.loads(self._ledger.get(key))
-            if isinstance(record, dict) and isinstance(record["params"], dict):
+            if isinstance(record, dict) and isinstance(record["params"], dict) and isinstance(record["runs"], list):
                 return record
-            reason = "it has no params"
+            reason = "it has no params or no runs"
         except (ValueError, KeyError) as error:
             reason = str(error)
         raise LedgerError(

@@ -9,7 +9,7 @@ from study.search.cell import SearchCell
 from study.search.records import Records
 from study.search.sampling import suggest
 from study.search.space import Params
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, LedgerError
 from trainables.metrics import sign
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ class Search:
         self._scores: dict[int, float] = {}
         recorded = records.load(cell.cell_id)
         while len(self.candidates) < min(self.trials, len(recorded)) and len(self.candidates) in recorded:
-            self._add(recorded[len(self.candidates)]["params"])
+            number = len(self.candidates)
+            self.candidates.append(self._candidate(self._checked(number, recorded[number])))
         self._recorded = {number: record for number, record in recorded.items() if number >= len(self.candidates)}
 
     @property
@@ -74,9 +75,10 @@ class Search:
         while len(self.candidates) < self.trials and self._leading() > len(self.candidates) - self.cell.stage.window:
             number = len(self.candidates)
             record = self._recorded.get(number)
-            candidate = self._add(self._suggestion(number) if record is None else record["params"])
+            candidate = self._candidate(self._suggestion(number) if record is None else self._checked(number, record))
             if record is None:
                 self._records.put(self.cell.cell_id, number, self._record(candidate))
+            self.candidates.append(candidate)
             new.append(candidate)
         return new
 
@@ -185,14 +187,26 @@ class Search:
     def _record(self, candidate: Candidate) -> dict[str, Any]:
         return {**candidate.record(), "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
 
-    def _add(self, params: Params) -> Candidate:
+    def _checked(self, number: int, record: Mapping[str, Any]) -> Params:
+        """
+        Raises:
+            LedgerError: the setting on record is none of this space.
+        """
+        params: Params = record["params"]
+        if not self.cell.space.holds(params):
+            raise LedgerError(
+                f"search/{self.cell.cell_id}/{number}.json has the values {dict(params)}, which are no setting of "
+                f"{', '.join(self.cell.space.keys)}; restore it, or delete it to have it proposed again"
+            )
+        return params
+
+    def _candidate(self, params: Params) -> Candidate:
+        """The next setting, with its runs."""
         number = len(self.candidates)
         try:
-            candidate = Candidate(number, params, self.cell.runs(params))
+            return Candidate(number, params, self.cell.runs(params))
         except ConfigError as error:
-            candidate = Candidate(number, params, (), str(error))
-        self.candidates.append(candidate)
-        return candidate
+            return Candidate(number, params, (), str(error))
 
     def _leading(self) -> int:
         """How many settings from 0 on are finished without a gap."""

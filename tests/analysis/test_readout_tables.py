@@ -81,7 +81,7 @@ def test_settings_are_chosen_within_each_reading() -> None:
 def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -> None:
     made = study()
     search = {"sampler": "tpe", "trials": 50, "seeds": [100], "folds": [0, 1, 2, 3], "select_by": "map_at_r"}
-    searches = [{**search, "method": method} for method in ("base", "better")]
+    searches = [{**search, "method": method, "chosen": 0, "settings": []} for method in ("base", "better")]
     plan = made.plan()
     monkeypatch.setattr(Study, "plan", lambda self: {**plan, "searches": searches})
     expected = (
@@ -91,3 +91,14 @@ def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -
     assert f"Hyperparameters: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
     del searches[0]
     assert f"Hyperparameters of better: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+
+
+@pytest.mark.parametrize(("done", "told"), [(1, "still searched, 1 of 3 settings"), (3, "no setting of its search")])
+def test_a_method_without_a_setting_yet_is_named(monkeypatch: pytest.MonkeyPatch, done: int, told: str) -> None:
+    made = study()
+    settings = [{"state": "failed" if number < done else "unfinished"} for number in range(3)]
+    search = {"method": "tuned", "trials": 3, "chosen": None, "settings": settings}
+    plan = made.plan()
+    monkeypatch.setattr(Study, "plan", lambda self: {**plan, "searches": [search]})
+    notes = "\n".join(comparison_table(made.results(), metrics=["map_at_r"]).footnotes)
+    assert f"Not in the table: tuned ({told}" in notes and "Hyperparameters" not in notes
