@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from study.search.space import Params, Space
+from study.search.stopping import rule_of
 from study.spec.model import Resources, TuneStage
 from trainables.training.config import Protocol
 
@@ -72,5 +73,7 @@ def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: t
         "seeds": list(stage.seeds),
         "folds": list(folds),
     }
+    if rule := rule_of(stage.scheduler):
+        content["stopping"] = rule.record()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -41,8 +41,9 @@ def searched_here(folder: Path, *, cache: Path) -> dict[str, Any]:
     history = SearchHistory(ledger)
     plan = build_plan(load_spec(folder / "undisturbed.yaml"), cache=cache, history=history)
     board = Board(plan.searches)
-    while (run := board.next()) is not None:
-        session = Session(run.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
+    while (task := board.next()) is not None:
+        run, options = task.run, SessionOptions(study="s", cache=cache)
+        session = Session(run.config, ledger=ledger, options=options, cutoffs=task.cutoffs)
         while not session.done:
             session.step()
         history.look([run.run_id])

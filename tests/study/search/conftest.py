@@ -61,9 +61,9 @@ class Toy:
         assert plan.rebuilt is not None
         board = Board(plan.rebuilt(self).searches)
         for _ in range(until):
-            while len(running) < workers and (run := board.next()) is not None:
-                running.append(run)
-                self.started.append(run)
+            while len(running) < workers and (task := board.next()) is not None:
+                running.append(task.run)
+                self.started.append(task.run)
             if not running:
                 break
             ended = running.pop(drawn.randrange(len(running)))

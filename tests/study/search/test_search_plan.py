@@ -210,7 +210,7 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
     [
         (
             ("trials: 4", "scheduler: {ray: asha}"),
-            'spec.yaml:9: stages.tune.scheduler: is {"ray": "asha"}; settings are',
+            "spec.yaml:9: stages.tune.scheduler: is Ray Tune's 'asha', whose stops depend on timing",
         ),
         (
             ("sampler: random", "sampler: cmaes"),
