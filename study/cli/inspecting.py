@@ -129,9 +129,15 @@ def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiti
     from study.wording import spec_argument
 
     run = f"dml-study run {spec_argument(plan['spec'])}"
-    if waiting or any(search["chosen"] is None for search in plan.get("searches", ())):
+    if waiting or any(_open(search) for search in plan.get("searches", ())):
         return f"nothing is at work; `{run}` goes on"
     return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {where}`"
+
+
+def _open(search: Mapping[str, Any]) -> bool:
+    """Whether settings of a search are still to be trained."""
+    ended = sum(setting["state"] != "unfinished" for setting in search["settings"])
+    return search["chosen"] is None and ended < int(search["trials"])
 
 
 def _print_runs(console: "Console", state: str, runs: Mapping[str, str], titles: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Tuned methods in a plan: the search of every cell of theirs, and the cell that a finished search leaves."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from study.search.space import Params, Space
 from study.search.stopping import RULES
 from study.spec.errors import Place, Problems
 from study.spec.spec import Method, Spec
+from study.spec.tune import Dimension
 from trainables.config import IDENTITY_VERSION, Keep, RunConfig
 from trainables.errors import ConfigError
 from trainables.parts import identity
@@ -71,6 +73,7 @@ def with_searches(
         if not dimensions:
             ready.append(draft)
             continue
+        _check_rules(draft, dimensions, problems)
         cell = _Tuned(spec, draft, Space.of(dimensions), configs).cell(problems)
         if cell is None:
             continue
@@ -79,6 +82,16 @@ def with_searches(
         if search.chosen is not None:
             ready.append(_chosen(draft, search, search.chosen))
     return ready, searches
+
+
+def _check_rules(draft: Draft, dimensions: Mapping[str, Dimension], problems: Problems) -> None:
+    """A rule beats all else, and a search would beat it."""
+    for key, dimension in dimensions.items():
+        section, _, path = key.partition(".")
+        setting = draft.sections[section].source(path)
+        if setting is not None and re.fullmatch(r"rule \d+", setting.source.layer):
+            text = f"is set by {setting.source.layer} ({setting.source.place}) in this cell; take one of the two away"
+            problems.add(dimension.place, f"methods.{draft.method.name}.tune.{key}", text)
 
 
 def waiting_methods(searches: Sequence[Search]) -> frozenset[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell
-from study.search.records import Record, Records
+from study.search.records import Record, Records, recorded_cutoffs
 from study.search.sampling import Score, suggest
 from study.search.space import Params
 from study.search.stopping import Curves, Stops, no_curves, rule_of
@@ -45,7 +45,8 @@ class Search:
         self._scores: dict[int, float] = {}
         recorded = records.load(cell.cell_id)
         while len(self.candidates) < min(self.trials, len(recorded)) and len(self.candidates) in recorded:
-            self._add_recorded(recorded[len(self.candidates)])
+            number = len(self.candidates)
+            self.candidates.append(self._recalled(number, recorded[number]))
         self._recorded = {number: record for number, record in recorded.items() if number >= len(self.candidates)}
 
     @property
@@ -58,7 +59,9 @@ class Search:
         while len(self.candidates) < self.trials and self._leading() > len(self.candidates) - self.cell.stage.window:
             number = len(self.candidates)
             record = self._recorded.get(number)
-            new.append(self._add_new(number) if record is None else self._add_recorded(record))
+            candidate = self._proposed(number) if record is None else self._recalled(number, record)
+            self.candidates.append(candidate)
+            new.append(candidate)
         return new
 
     def finished(self, candidate: Candidate) -> bool:
@@ -199,27 +202,27 @@ class Search:
                 run["cutoffs"] = [list(pair) for pair in self.stops.cutoffs(run["run_id"]).items()]
         return {**record, "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
 
-    def _add_new(self, number: int) -> Candidate:
-        """Proposes and records a setting, with the cutoffs of its runs."""
-        candidate = self._add(self._suggestion(number))
+    def _proposed(self, number: int) -> Candidate:
+        """A new setting, put on record with the cutoffs of its runs."""
+        candidate = self._candidate(self._suggestion(number))
         self.stops.put(self.stops.computed(candidate.runs, before=self._learned_from(number)))
         self._records.put(self.cell.cell_id, number, self._record(candidate))
         return candidate
 
-    def _add_recorded(self, record: Record) -> Candidate:
-        candidate = self._add(record["params"])
-        recorded = {(run["seed"], run["fold"]): dict(run.get("cutoffs", ())) for run in record.get("runs", ())}
-        self.stops.put({run.run_id: recorded.get((run.seed, run.fold), {}) for run in candidate.runs})
+    def _recalled(self, number: int, record: Record) -> Candidate:
+        """A setting on record, with the cutoffs that stand there."""
+        candidate = self._candidate(self.cell.recorded_params(number, record))
+        cutoffs = recorded_cutoffs(record)
+        self.stops.put({run.run_id: cutoffs.get((run.seed, run.fold), {}) for run in candidate.runs})
         return candidate
 
-    def _add(self, params: Params) -> Candidate:
+    def _candidate(self, params: Params) -> Candidate:
+        """The next setting, with its runs."""
         number = len(self.candidates)
         try:
-            candidate = Candidate(number, params, self.cell.runs(params))
+            return Candidate(number, params, self.cell.runs(params))
         except ConfigError as error:
-            candidate = Candidate(number, params, (), str(error))
-        self.candidates.append(candidate)
-        return candidate
+            return Candidate(number, params, (), str(error))
 
     def _leading(self) -> int:
         """How many settings from 0 on are finished without a gap."""

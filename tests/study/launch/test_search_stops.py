@@ -1,6 +1,7 @@
 """Searches that stop poor settings early, on Ray and killed: the same settings, the same stops, the same best."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,24 +72,30 @@ def test_a_search_on_ray_stops_what_a_plain_loop_stops(
 
 
 @pytest.mark.slow
-def test_three_seeds_on_one_worker_and_killed_on_two(study: Study, tmp_path: Path, short_folder: Path) -> None:
-    study.write(SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8))
-    study.run("--set", "resources.cpu=2")  # of two CPUs: one run at a time
-    (tmp_path / "two").mkdir()
-    two = Study(tmp_path / "two", short_folder)
+@pytest.mark.parametrize("workers", [2, 4])
+def test_three_seeds_on_one_worker_and_killed_twice_on_several(
+    study: Study, tmp_path: Path, short_folder: Path, workers: int
+) -> None:
+    text = SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8)
+    cpus = os.cpu_count() or 1
+    study.write(text)
+    study.run("--set", f"resources.cpu={cpus}")  # one run at a time
+    (tmp_path / "killed").mkdir()
+    killed = Study(tmp_path / "killed", short_folder)
     try:
-        two.write(SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8))
+        killed.write(text)
+        share = ("--set", f"resources.cpu={cpus / workers}")
         for commits in (8, 19):
-            process = two.start(slow=0.0)
-            wait_for(lambda wanted=commits: len(two.commits()) >= wanted, "some runs", process=process)
+            process = killed.start(*share)
+            wait_for(lambda wanted=commits: len(killed.commits()) >= wanted, "some runs", process=process)
             process.kill()
             process.communicate()
-            two.kill_all()
-            assert commits <= len(two.commits()) < 25
-        ended(two.command("run", "s.yaml"), code=0)
+            killed.kill_all()
+            assert commits <= len(killed.commits()) < 25
+        ended(killed.start(*share), code=0)
     finally:
-        two.kill_all()
-    assert records(two.results) == records(study.results)
-    assert Ledger.open(two.results).read_plan()["searches"] == Ledger.open(study.results).read_plan()["searches"]
-    assert results_of(two.results) == results_of(study.results)
+        killed.kill_all()
+    assert records(killed.results) == records(study.results)
+    assert Ledger.open(killed.results).read_plan()["searches"] == Ledger.open(study.results).read_plan()["searches"]
+    assert results_of(killed.results) == results_of(study.results)
     assert len(pruned(results_of(study.results)["runs"])) >= 2

@@ -1,5 +1,6 @@
 """Stops by a results folder: what is committed is judged by each search, and a stopped run goes on for another one."""
 
+import json
 import math
 import random
 from pathlib import Path
@@ -12,6 +13,7 @@ from study.plan import Plan, build_plan
 from study.search import Task
 from study.spec import load_spec
 from trainables.config import RunConfig
+from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 from trainables.training.cutoffs import Curve, stopped_after
 
@@ -67,6 +69,19 @@ def searched(
 def plan(tmp_path: Path) -> Plan:
     (tmp_path / "s.yaml").write_text(SPEC)
     return build_plan(load_spec(tmp_path / "s.yaml"), resolve_data=False)
+
+
+@pytest.mark.parametrize("cutoffs", [5, [[1]], [["a", 0.5]], {"2": None}])
+def test_damaged_cutoffs_are_told(plan: Plan, tmp_path: Path, cutoffs: Any) -> None:
+    ledger = Ledger.open(tmp_path / "damaged", create=True)
+    now, history = opened(plan, ledger)
+    Tuning(now.searches, history, lambda task: {})
+    key = ledger.list("search/")[0]
+    record = json.loads(ledger.get(key))
+    record["runs"][0]["cutoffs"] = cutoffs
+    ledger.put(key, json.dumps(record).encode())
+    with pytest.raises(LedgerError, match=f"{key} is damaged"):
+        opened(plan, ledger)
 
 
 def test_a_folder_gives_the_same_stops_however_it_was_filled(plan: Plan, tmp_path: Path) -> None:
