@@ -1,7 +1,6 @@
 """Searches that stop poor settings early, on Ray and killed: the same settings, the same stops, the same best."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 import analysis
 from analysis.tables import comparison_table
 from study.cli.app import app
+from study.launch.cluster import cpu_cores
 from trainables.ledger import Ledger
 
 SPEC = """
@@ -77,7 +77,7 @@ def test_three_seeds_on_one_worker_and_killed_twice_on_several(
     study: Study, tmp_path: Path, short_folder: Path, workers: int
 ) -> None:
     text = SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8)
-    cpus = os.cpu_count() or 1
+    cpus = cpu_cores()
     study.write(text)
     study.run("--set", f"resources.cpu={cpus}")  # one run at a time
     (tmp_path / "killed").mkdir()
