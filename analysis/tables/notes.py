@@ -176,8 +176,14 @@ def _search_text(search: Mapping[str, Any]) -> str:
     runs = len(search["seeds"]) * len(search["folds"])
     return (
         f"of {search['trials']} settings proposed by {sampler} the best by mean {metric} on validation classes "
-        f"({runs} run{'s' * (runs != 1)} each), trained anew with other seeds"
+        f"({runs} run{'s' * (runs != 1)} each{_stopping(search)}), trained anew with other seeds"
     )
+
+
+def _stopping(search: Mapping[str, Any]) -> str:
+    """A plan of an older version does not say whether runs stop."""
+    scheduler = search.get("scheduler", "none")
+    return "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
 
 
 _SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc": "a Sobol sequence"}

@@ -94,7 +94,7 @@ def _study(ledger: "Ledger") -> _Study:
         from study.wording import search_titles
 
         titles = {**search_titles(plan["searches"], ledger), **titles}
-        searches = search_states(plan["searches"], ledger, set(commits))
+        searches = search_states(plan["searches"], ledger, commits)
     states = {run_id: commit.status for run_id, commit in commits.items() if run_id in titles}
     return _Study(ledger, plan, titles, states, searches, holder(ledger))
 

@@ -91,6 +91,9 @@ def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -
     assert f"Hyperparameters: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
     del searches[0]
     assert f"Hyperparameters of better: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+    searches[0]["scheduler"] = "halving"
+    stopping = expected.replace("4 runs each", "4 runs each, poor ones stopped early by halving")
+    assert f"Hyperparameters of better: {stopping}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
 
 
 @pytest.mark.parametrize(("done", "told"), [(1, "still searched, 1 of 3 settings"), (3, "no setting of its search")])

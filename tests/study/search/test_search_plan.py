@@ -157,6 +157,8 @@ def test_what_defines_a_search(make_plan: Make, tuned_spec: Make) -> None:
         tuned_spec(scale="[1, 2]"),
         tuned_spec().replace("[100, 101]", "[100]"),
         tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], seed: 1"),
+        tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], scheduler: halving"),
+        tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], scheduler: asha"),
         tuned_spec().replace("folds: 2", "folds: [0]"),
         tuned_spec() + "settings: {optimizer.lr: 0.5}\n",
         tuned_spec() + "protocol: {select_by: recall_at_1}\n",
@@ -210,7 +212,7 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
     [
         (
             ("trials: 4", "scheduler: {ray: asha}"),
-            'spec.yaml:9: stages.tune.scheduler: is {"ray": "asha"}; settings are',
+            "spec.yaml:9: stages.tune.scheduler: is Ray Tune's 'asha', whose stops depend on timing",
         ),
         (
             ("sampler: random", "sampler: cmaes"),
