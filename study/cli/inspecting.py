@@ -100,6 +100,7 @@ def _study(ledger: "Ledger") -> _Study:
 
 
 def _print_study(console: "Console", study: _Study) -> None:
+    from study.cli.cost_view import cost_lines
     from study.wording import relative
 
     running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
@@ -113,6 +114,8 @@ def _print_study(console: "Console", study: _Study) -> None:
     console.print(f"  {', '.join(parts)}")
     for search in study.searches:
         console.print(f"  {search}", markup=False)
+    for line in cost_lines(study.ledger):
+        console.print(f"  {line}", markup=False)
     _print_runs(console, "running", running, study.titles)
     _print_runs(console, "failed", failed, study.titles)
     if failed:

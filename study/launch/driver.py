@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study.costs import CostBook, spent
 from study.launch.adopt import adopt_siblings
 from study.launch.cluster import demand, refuse_impossible, slots
+from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
 from study.launch.prepare import prepare_data
@@ -56,22 +58,28 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
     try:
         with Lease(ledger, on_wait=_tell) as lease:
             with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
-                parts = _Parts(ledger, lease, options, stop, machines)
+                book = CostBook(ledger, budget=plan.spec.budget)
+                gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
+                parts = _Parts(ledger, lease, options, stop, machines, book, gate)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
                 if options.stage != "tune" and not stop.requested:
                     due = _due(work, parts)
-                    if due:
+                    if gate.admits_any(planned.run_id for planned in due):
                         _train(due, plan=work.plan, parts=parts)
+            book.save()
             ledger.compact()
     except LedgerError as error:
         if work is None:
             raise
         stop.fail(str(error))
-    return summarised(
+    summary = summarised(
         work.plan, ledger, before=work.before, adopted=work.adopted, interrupted=stop.interrupted, errors=stop.errors
     )
+    summary.out_of_time = gate.out_of_time
+    summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
+    return summary
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class _Parts:
     options: LaunchOptions
     stop: StopRequest
     machines: Machines
+    book: CostBook
+    gate: Gate
 
 
 def _needs_gpus(plan: Plan) -> bool:
@@ -103,7 +113,14 @@ def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
+    parts.book.expect(_all_runs(plan))
+    parts.book.save()
     return _Work(plan, before)
+
+
+def _all_runs(plan: Plan) -> Iterator[PlannedRun]:
+    yield from plan.runs.values()
+    yield from (run for search in plan.searches for candidate in search.candidates for run in candidate.runs)
 
 
 def _search(work: _Work, parts: _Parts) -> None:
@@ -125,9 +142,15 @@ def _search(work: _Work, parts: _Parts) -> None:
 
 def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: _Parts) -> None:
     session = _session(plan, parts)
-    tuning = Tuning(searches, history, lambda run: next(_configurations([run], session)))
+
+    def configuration(run: PlannedRun) -> dict[str, Any]:
+        parts.book.expect([run])
+        return next(_configurations([run], session))
+
+    tuning = Tuning(searches, history, configuration)
     waiting = tuning.board.waiting
-    if not waiting:
+    parts.book.expect(waiting)
+    if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
     sizes = {search.cell.resources for search in searches}
@@ -136,14 +159,14 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
-        Housekeeping(parts.ledger),
+        Housekeeping(parts.ledger, note=parts.book.save),
         LiveView(plan, parts.ledger, [], stop=parts.stop, headline=headline) as view,
     ):
         from study.launch.tune_searcher import TuneSearcher
 
         tuning.show_on(view)
-        searcher = TuneSearcher(tuning, stop=parts.stop)
-        _fit(searcher, name="tune", sizes=sizes, check=parts.lease.check, stop=parts.stop, scratch=scratch)
+        searcher = TuneSearcher(tuning, stop=parts.stop, gate=parts.gate)
+        _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
 
 
 def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
@@ -179,11 +202,15 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     sizes = {planned.resources for planned in due}
     refuse_impossible(sizes)
     prepare_data(due, cache=parts.options.cache)
-    with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
+    with (
+        stop.on_signals(),
+        Housekeeping(ledger, note=parts.book.save),
+        LiveView(plan, ledger, due, stop=stop),
+    ):
         from study.launch.searcher import PlanSearcher
 
-        searcher = PlanSearcher(list(_configurations(due, session)), stop=stop)
-        _fit(searcher, name="confirm", sizes=sizes, check=parts.lease.check, stop=stop, scratch=scratch)
+        searcher = PlanSearcher(list(_configurations(due, session)), stop=stop, gate=parts.gate)
+        _fit(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
 
 
 def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
@@ -198,27 +225,20 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
     }
 
 
-def _fit(
-    searcher: Any,
-    *,
-    name: str,
-    sizes: Collection[Resources],
-    check: Callable[[], None],
-    stop: StopRequest,
-    scratch: Path,
-) -> None:
+def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path) -> None:
     """Trains what a searcher suggests, until it has nothing more."""
     from ray import tune
 
     from study.launch.searcher import GentleScheduler, Silence, Watch
     from trainables.ray_trainable import RunTrainable
 
+    stop, gate = parts.stop, parts.gate
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(map(slots, sizes)))
     tuner = tune.Tuner(
         tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=GentleScheduler(stop),
+            scheduler=GentleScheduler(stop, gate=gate),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -227,7 +247,7 @@ def _fit(
             storage_path=str(scratch),
             verbose=0,
             callbacks=[Silence()],
-            stop=Watch(stop, check=check),
+            stop=Watch(stop, check=parts.lease.check, gate=gate),
             failure_config=tune.FailureConfig(max_failures=_WORKER_STARTS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study.launch.gate import TimeLimit
 from study.plan import Plan, blocked_runs
 from trainables.ledger import Commit, Ledger
 
@@ -20,6 +21,7 @@ class LaunchOptions:
         retry_failed: failed runs are due again.
         policy: only-missing, always or only-cache.
         only: dotted key -> value; other runs are left alone.
+        limit: when the launch ends; None where it ends when nothing is due.
         stage: "tune" ends when all settings are chosen, "confirm" searches nothing, "all" does both.
     """
 
@@ -30,6 +32,7 @@ class LaunchOptions:
     policy: str = "only-missing"
     only: Sequence[str] = ()
     stage: str = "all"
+    limit: TimeLimit | None = None
 
 
 @dataclass
@@ -42,6 +45,8 @@ class Summary:
         adopted: runs copied from sibling studies.
         blocked: how many of the missing ones wait for a run that failed.
         interrupted: a signal ended the launch early.
+        out_of_time: the time limit did, or kept runs from starting.
+        budget: which budget kept runs from starting, and how to raise it; empty where none did.
         errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
         settings: of all searches; settings_done: how many of them are finished.
         tune_failed: runs of these settings that failed.
@@ -56,11 +61,18 @@ class Summary:
     trained: int = 0
     adopted: int = 0
     interrupted: bool = False
+    out_of_time: bool = False
+    budget: str = ""
     errors: list[str] = field(default_factory=list)
     settings: int = 0
     settings_done: int = 0
     tune_failed: int = 0
     hopeless: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> bool:
+        """Whether the same command has something to do."""
+        return self.missing > self.blocked or self.settings_done < self.settings
 
 
 def summarised(

@@ -189,3 +189,36 @@ def test_a_trial_that_no_node_can_hold_is_refused(monkeypatch: pytest.MonkeyPatc
     refuse_impossible({Resources(cpu=2)})
     with pytest.raises(ResourceError, match=r"64 CPUs.*largest node has.*2 CPUs.*lower `resources`"):
         refuse_impossible({Resources(cpu=64)})
+
+
+def test_status_says_what_was_spent(dml_study: Call, trained: Path) -> None:
+    from study.costs import CostBook
+    from study.spec.model import Budget
+
+    CostBook(Ledger.open(trained), budget=Budget(runs=12)).save()
+    outcome = dml_study("status", "tiny")
+    assert "  cost so far: 0.0" in outcome.out and " hours on the clock\n  budget: 8 of 12 runs\n" in outcome.out
+
+
+@pytest.mark.parametrize("wrong", ["soon", "90"])
+def test_a_time_limit_that_is_none(dml_study: Call, trained: Path, wrong: str) -> None:
+    outcome = dml_study("run", "tiny.yaml", "--max-time", wrong)
+    assert outcome.code == 2 and f"error: --max-time {wrong}: should be a length of time such as 90s" in outcome.err
+
+
+def test_a_budget_that_is_reached_is_told_with_the_remedy(dml_study: Call, trained: Path) -> None:
+    (trained / "runs" / Ledger.open(trained).commits()[run_of(trained, "norm-softmax")].name).unlink()
+    outcome = dml_study("run", "tiny.yaml", "--set", "budget.runs=7")
+    assert outcome.code == 3 and "left: 1\n" in outcome.out
+    assert "the budget is reached: 7 of 7 runs spent; raise `budget.runs` in the spec" in outcome.err
+    assert "  budget: 7 of 7 runs" in dml_study("status", "tiny").out
+
+
+def test_a_run_without_time_starts_nothing(dml_study: Call, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.launch.gate import TimeLimit
+
+    (trained / "runs" / Ledger.open(trained).commits()[run_of(trained, "norm-softmax")].name).unlink()
+    monkeypatch.setattr(TimeLimit, "left", lambda self: 0.0)
+    outcome = dml_study("run", "tiny.yaml", "--max-time", "1-12:00:00")
+    assert outcome.code == 75 and "out of time" in outcome.err
+    assert "left: 1; `dml-study run tiny.yaml --max-time 1-12:00:00` goes on" in outcome.out
