@@ -233,7 +233,7 @@ class Ledger:
         return adopted
 
     def forget(self, *run_ids: str) -> None:
-        """Takes runs out: they count as never trained. Their rows in `runs` are kept aside in `forgotten/`."""
+        """Takes runs out: they count as never trained. Their rows are kept aside in `forgotten/`."""
         forgetting.forget(self._store, self._catalog, run_ids)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:
