@@ -17,7 +17,7 @@ _SHOWN = 20
 def invalidate(
     study: Annotated[str, typer.Argument(metavar="STUDY", help="A results folder, a spec, or a study in `results/`.")],
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN]...", help="Run ids, or the first digits of them.")
+        list[str] | None, typer.Argument(metavar="RUN", help="Run ids, or the first digits of them.")
     ] = None,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; goes on record.")] = "",
     where: Annotated[

@@ -1,4 +1,4 @@
-"""`run`, `check` and `debug`: everything that trains."""
+"""`run`, `check`, `debug` and `reproduce`: everything that trains."""
 
 import shlex
 import sys
@@ -232,3 +232,15 @@ def debug(
     from study.cli.debugging import debug_run
 
     debug_run(run, results=results, spec=spec, cache=cache, pdb=pdb)
+
+
+def reproduce(
+    run: options.Run,
+    results: options.Results = None,
+    plugin: options.Plugins = None,
+    cache: options.Cache = None,
+) -> None:
+    """Train a complete run again, without writing anything, and compare every metric with the ledger, bit by bit."""
+    from study.cli.debugging import reproduce_run
+
+    reproduce_run(run, results=results, cache=cache, plugins=plugin or ())

@@ -127,7 +127,7 @@ def test_debug_trains_the_same_bits(spec: list[str], dml_study: Call, trained: P
     before = Ledger.open(trained).read("runs")
     outcome = dml_study("debug", run_id, *spec)
     assert outcome.code == 0 and "select epoch 2, loss" in outcome.out
-    assert outcome.out.endswith("the ledger has the same metrics, bit for bit\n")
+    assert f"run {run_id}: the ledger has the same metrics, bit for bit (" in outcome.out
     assert Ledger.open(trained).read("runs").equals(before)
 
 
@@ -137,7 +137,8 @@ def test_debug_tells_a_difference(dml_study: Call, trained: Path, monkeypatch: p
     monkeypatch.setattr(fit, "scale_rates", lambda optimizer, factor: None)  # a change of code that changes numbers
     run_id = run_of(trained, "norm-softmax")
     outcome = dml_study("debug", run_id)
-    assert outcome.code == 1 and "the ledger has test_map_at_r = " in outcome.err
+    assert outcome.code == 1 and " values differ (compared: " in outcome.err and "test_map_at_r" in outcome.out
+    assert "what differs around them: nothing that is on record: the code or the data changed" in outcome.out
     assert "Traceback" not in outcome.err
 
 
