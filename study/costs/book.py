@@ -4,7 +4,8 @@ import threading
 from collections.abc import Iterable
 from dataclasses import replace
 
-from study.costs.costs import COLUMNS_READ, COSTS_KEY, Work, cost_of, read_costs, work_of
+from study.costs.costs import COLUMNS_READ, COSTS_KEY, cost_of, read_costs
+from study.costs.estimate import works
 from study.plan import PlannedRun
 from study.spec.model import Budget
 from trainables.ledger import Ledger
@@ -20,14 +21,8 @@ class CostBook:
             self.costs = replace(self.costs, budget=budget)
 
     def expect(self, runs: Iterable[PlannedRun]) -> None:
-        """Notes what runs are planned, which may be many of few kinds."""
-        known: dict[tuple[int, float, float], Work] = {}
-        found: dict[str, Work] = {}
-        for run in runs:
-            key = (id(run.base), run.resources.gpu, run.resources.cpu)
-            if key not in known:
-                known[key] = work_of(run.base, gpus=run.resources.gpu, cpus=run.resources.cpu)
-            found[run.run_id] = known[key]
+        """Notes what runs are planned."""
+        found = works(runs)
         with self._lock:
             if not found.items() <= self.costs.work.items():
                 self.costs = replace(self.costs, work={**self.costs.work, **found})

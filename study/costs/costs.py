@@ -28,6 +28,7 @@ class Cost:
         gpus, cpus: that it occupied.
         ended: seconds since 1970; 0 where it is unknown.
         copied: trained for another study.
+        attempts: that it took, workers that died included.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Cost:
     cpus: float
     ended: float
     copied: bool = False
+    attempts: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class Costs:
     def to_checkpoint(self, work: Work) -> float | None:
         """Expected seconds until the first epoch of a run can be saved."""
         return self._first.get(work.kind)
+
+    def attempts(self, run_id: str) -> int:
+        """How often a run was tried until it ended, also before it was tried again on purpose; 0 where unknown."""
+        return sum(cost.attempts for cost in self.ended if cost.run_id == run_id)
 
     def epoch_seconds(self, work: Work) -> float:
         """Expected seconds of an epoch; 0 where it is unknown."""
@@ -145,12 +151,13 @@ def cost_of(row: Mapping[str, Any], *, gpus: float | None = None, cpus: float | 
         cpus=1.0 if cpus is None else cpus,
         ended=row["ended_at"].timestamp() if row["ended_at"] else 0.0,
         copied=row["origin"] is not None,
+        attempts=row["attempts"] or 1,
     )
 
 
 COLUMNS_READ = (
     *("run_id", "attempt", "status", "dataset", "backbone", "loss", "synthesis", "strategy", "device", "epochs"),
-    *("epochs_trained", "train_seconds", "eval_seconds", "wall_seconds", "ended_at", "origin", "config"),
+    *("epochs_trained", "train_seconds", "eval_seconds", "wall_seconds", "ended_at", "attempts", "origin", "config"),
 )
 
 

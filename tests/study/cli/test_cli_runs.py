@@ -1,5 +1,6 @@
 """`status`, `show`, `logs`, `debug`: what a study and its runs are doing."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,3 +224,63 @@ def test_a_run_without_time_starts_nothing(dml_study: Call, trained: Path, monke
     outcome = dml_study("run", "tiny.yaml", "--max-time", "1-12:00:00")
     assert outcome.code == 75 and "out of time" in outcome.err
     assert "left: 1; `dml-study run tiny.yaml --max-time 1-12:00:00` goes on" in outcome.out
+
+
+@pytest.fixture
+def timed(trained: Path, private_cache: Path) -> Path:
+    """The trained study as a launch leaves it: with its costs, each run of 600 s."""
+    from study.costs import CostBook
+    from study.plan import build_plan
+    from study.spec import load_spec
+
+    ledger = Ledger.open(trained)
+    book = CostBook(ledger)
+    book.expect(build_plan(load_spec(trained.parents[1] / "tiny.yaml"), cache=private_cache).runs.values())
+    book.save()
+    content = json.loads(ledger.get("costs.json"))
+    for cost in content["runs"]:
+        cost["seconds"] = 600.0
+    ledger.put("costs.json", json.dumps(content).encode())
+    return trained
+
+
+def test_plan_estimates_what_is_due(dml_study: Call, timed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.launch import cluster
+
+    monkeypatch.setattr(cluster, "cpu_cores", lambda: 2)
+    assert "cost:" not in dml_study("plan", "tiny.yaml").out, "nothing is due"
+    for seed in (0, 1):
+        (timed / "runs" / Ledger.open(timed).commits()[run_of(timed, "norm-softmax", seed)].name).unlink()
+    half = dml_study("plan", "tiny.yaml").out
+    assert "cost: 2 runs of 1 CPU: 20 min of training, about 10 min here, 2 at a time\n" in half
+    longer = dml_study("plan", "tiny.yaml", "--set", "training.epochs=20", "--results", str(timed)).out
+    assert "cost: 6 runs of 1 CPU: 10.0 h of training" in longer, "each with ten times the epochs"
+    spec = timed.parents[1] / "tiny.yaml"
+    spec.write_text(spec.read_text().replace("compare:", "  anchor: {loss: proxy_anchor}\ncompare:"))
+    other = dml_study("plan", "tiny.yaml").out
+    assert " (and 2 runs of unknown length)" in other
+    nothing = dml_study("plan", "tiny.yaml", "--results", "new").out
+    assert "cost: unknown until a run of each kind has ended" in nothing
+
+
+def test_status_tells_the_time_left(dml_study: Call, timed: Path) -> None:
+    ledger = Ledger.open(timed)
+    for seed in (0, 1):
+        (timed / "runs" / ledger.commits()[run_of(timed, "norm-softmax", seed)].name).unlink()
+    assert "  left: about 20 min of training\n" in dml_study("status", "tiny").out
+    with Lease(ledger) as lease:
+        run_id = run_of(timed, "norm-softmax")
+        attempt = ledger.new_attempt(run_id, generation=lease.generation)
+        ledger.update_live(run_id, attempt, {"epoch": 1, "epochs": 2})
+        assert "  left: about 15 min with 1 at a time\n" in dml_study("status", "tiny").out
+
+
+def test_status_counts_the_attempts_of_failed_runs(dml_study: Call, trained: Path, failed_run: str) -> None:
+    from study.costs import CostBook
+
+    CostBook(Ledger.open(trained)).save()
+    assert "(after" not in dml_study("status", "tiny").out
+    content = json.loads(Ledger.open(trained).get("costs.json"))
+    next(cost for cost in content["runs"] if cost["run_id"] == failed_run)["attempts"] = 3
+    Ledger.open(trained).put("costs.json", json.dumps(content).encode())
+    assert "the loss [x] became nan (after 3 attempts)" in dml_study("status", "tiny").out

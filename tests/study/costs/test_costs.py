@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from cost_tools import cost, work
 
-from study.costs import CostBook, Costs, Spent, reached, read_costs, spent
+from study.costs import CostBook, Costs, Estimate, Spent, reached, read_costs, remaining, spent
 from study.costs.costs import cost_of, work_of
 from study.costs.spent import covered
-from study.spec.model import Budget
+from study.spec.model import Budget, Resources
 from trainables.config import RunConfig
 from trainables.ledger import Ledger
 
@@ -37,6 +37,7 @@ def row(run: RunConfig = RUN, **changed: Any) -> dict[str, Any]:
         "wall_seconds": 45.0,
         "ended_at": datetime.fromtimestamp(1000, UTC),
         "origin": None,
+        "attempts": 1,
         "config": run.model_dump_json(),
         **changed,
     }
@@ -157,3 +158,23 @@ def test_a_file_that_cannot_be_read_is_made_anew(tmp_path: Path, content: str) -
     ledger.commit(row())
     CostBook(ledger).save()
     assert json.loads(ledger.get("costs.json"))["runs"][0]["seconds"] == 45.0
+
+
+def test_what_is_left_counts_shares_and_the_unknown() -> None:
+    costs = Costs([cost("a", seconds=100.0)], {"b": work(), "c": work(units=20.0), "d": work("other")})
+    assert remaining({"b": 0.25, "c": 0.0, "d": 0.0, "e": 0.0}, costs) == (75.0 + 200.0, 2)
+
+
+def test_a_machine_trains_as_many_at_once_as_the_scarcest_allows() -> None:
+    def at_once(**resources: float) -> int:
+        return Estimate(Resources(**resources), 1, 0, 1.0).at_once(cpus=4, gpus=1)
+
+    assert at_once(cpu=1) == 4
+    assert at_once(cpu=1, gpu=0.3) == 3
+    assert at_once(cpu=1, gpu=2) == 0
+    assert at_once(cpu=0.1) == 40
+
+
+def test_attempts_are_those_of_all_tries() -> None:
+    tries = [cost("a", status="failed", attempts=4), cost("a", attempt="0002_01"), cost("b")]
+    assert (Costs(tries).attempts("a"), Costs(tries).attempts("c")) == (5, 0)
