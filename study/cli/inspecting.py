@@ -58,7 +58,7 @@ class _Study:
     titles: Mapping[str, str]
     states: Mapping[str, str]
     searches: Sequence[str]
-    driver: "Driver | None"
+    drivers: "Sequence[Driver]"
     costs: "Costs"
 
     def running(self) -> dict[str, str]:
@@ -69,9 +69,9 @@ class _Study:
         return {live["run_id"]: epoch_text(live) for live in self.at_work() if live["run_id"] in unfinished}
 
     def at_work(self) -> list[dict[str, Any]]:
-        """What attempts that the present driver started said last."""
-        generation = f"{self.driver.generation:04d}_" if self.driver else "none"
-        return [live for live in self.ledger.live() if live["attempt"].startswith(generation)]
+        """What attempts that the present drivers started said last."""
+        generations = {driver.generation for driver in self.drivers}
+        return [live for live in self.ledger.live() if int(live["attempt"].partition("_")[0]) in generations]
 
     def blocked(self) -> set[str]:
         """Runs that need one that failed, or one that is blocked itself."""
@@ -101,7 +101,7 @@ class _Study:
 def _study(ledger: "Ledger") -> _Study:
     from study.costs import read_costs
     from study.wording import run_titles
-    from trainables.ledger.lease import holder
+    from trainables.ledger.lease import holders
 
     plan, commits = ledger.read_plan(), ledger.commits()
     titles = run_titles(plan["cells"])
@@ -113,7 +113,7 @@ def _study(ledger: "Ledger") -> _Study:
         titles = {**search_titles(plan["searches"], ledger), **titles}
         searches = search_states(plan["searches"], ledger, set(commits))
     states = {run_id: commit.status for run_id, commit in commits.items() if run_id in titles}
-    return _Study(ledger, plan, titles, states, searches, holder(ledger), read_costs(ledger))
+    return _Study(ledger, plan, titles, states, searches, holders(ledger), read_costs(ledger))
 
 
 def _print_study(console: "Console", study: _Study) -> None:
@@ -141,8 +141,10 @@ def _print_study(console: "Console", study: _Study) -> None:
 
 
 def _at_work(study: _Study) -> str:
-    driver = study.driver
-    return f"process {driver.pid} on {driver.host} is at work (start {driver.generation})" if driver else ""
+    names = [f"process {driver.pid} on {driver.host}" for driver in study.drivers]
+    if len(names) > 1:
+        return f"{len(names)} shards are at work: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    return f"{names[0]} is at work (start {study.drivers[0].generation})" if names else ""
 
 
 def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiting: int) -> str:

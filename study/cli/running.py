@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from study.launch import Summary
     from study.launch.gate import TimeLimit
     from study.plan import Plan, PlannedRun
+    from trainables.ledger.shards import Shard
 
 OUT_OF_TIME = 75
 """As of a program whose caller is to try again."""
@@ -50,6 +51,13 @@ def run(
             help="tune: search settings and end; confirm: train what is chosen by now; all: both.",
         ),
     ] = "all",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Train part I of N, beside the other parts: for job arrays that share one results folder.",
+        ),
+    ] = None,
     max_time: Annotated[
         str | None,
         typer.Option(
@@ -71,6 +79,7 @@ def run(
     from study.plan import due_runs
 
     limit = None if max_time is None else _time_limit(max_time)
+    part = None if shard is None else _shard(shard)
     plan, text = open_plan(spec, set_, cache, plugin, results=results)
     due_runs(plan, {}, only=tuple(only or ()))  # refuses what fits no run before anything is written
     from study.launch import LaunchOptions, launch
@@ -85,6 +94,7 @@ def run(
         only=tuple(only or ()),
         stage=stage,
         limit=limit,
+        shard=part,
     )
     _warn(plan)
     summary = launch(plan, results=folder, spec_text=text, options=launch_options)
@@ -98,6 +108,12 @@ def _time_limit(text: str) -> "TimeLimit":
     from study.launch.gate import TimeLimit
 
     return TimeLimit(parse_duration(text, name="--max-time"))
+
+
+def _shard(text: str) -> "Shard":
+    from trainables.ledger.shards import Shard
+
+    return Shard.parse(text)
 
 
 def _exit_code(summary: "Summary") -> int:

@@ -15,10 +15,12 @@ from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
 from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
+from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
 from study.plan import Plan, PlannedRun, Resources, due_runs
+from study.plan.shards import runs_of
 from study.search import Search, SearchHistory
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
@@ -52,11 +54,14 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
             error of the folder after runs were started is part of the summary.
         ClusterError: Ray does not start, or does not answer.
         ResourceError: a trial asks for more than there is.
+        ConfigError: what shards cannot do was asked of one.
         DataError: images or weights that cannot be used.
     """
+    if options.shard is not None:
+        refuse_unsharded(plan, options)
     ledger, stop, work = Ledger.open(results, create=True), StopRequest(), None
     try:
-        with Lease(ledger, on_wait=_tell) as lease:
+        with Lease(ledger, shard=options.shard, on_wait=_tell) as lease:
             with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
@@ -69,13 +74,21 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
                     if gate.admits_any(planned.run_id for planned in due):
                         _train(due, plan=work.plan, parts=parts)
             book.save()
-            ledger.compact()
+            if options.shard is None:
+                ledger.compact()
     except LedgerError as error:
         if work is None:
             raise
         stop.fail(str(error))
+    own = None if options.shard is None else runs_of(work.plan, options.shard)
     summary = summarised(
-        work.plan, ledger, before=work.before, adopted=work.adopted, interrupted=stop.interrupted, errors=stop.errors
+        work.plan,
+        ledger,
+        own=own,
+        before=work.before,
+        adopted=work.adopted,
+        interrupted=stop.interrupted,
+        errors=stop.errors,
     )
     summary.out_of_time = gate.out_of_time
     summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
@@ -173,7 +186,8 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
     plan, ledger, options = work.plan, parts.ledger, parts.options
     known = ledger.commits()
-    work.adopted = adopt_siblings(plan, ledger, tell=_tell) if options.policy != "always" else 0
+    own = set(plan.runs) if options.shard is None else runs_of(plan, options.shard)
+    work.adopted = adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
     work.before.update((run_id, commit) for run_id, commit in commits.items() if known.get(run_id) != commit)
     due = due_runs(
@@ -184,7 +198,11 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
         only=options.only,
         has_kept=lambda planned: all(ledger.exists(KEPT_KEYS[kind](planned.run_id)) for kind in planned.kept),
     )
-    ledger.forget(*(planned.run_id for planned in due if planned.run_id in commits))
+    due = [planned for planned in due if planned.run_id in own]
+    again = [planned.run_id for planned in due if planned.run_id in commits]
+    if again and options.shard is not None:
+        refuse_forgetting(again)
+    ledger.forget(*again)
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
     return due
@@ -204,13 +222,17 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     prepare_data(due, cache=parts.options.cache)
     with (
         stop.on_signals(),
-        Housekeeping(ledger, note=parts.book.save),
-        LiveView(plan, ledger, due, stop=stop),
+        Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
+        LiveView(plan, ledger, due, stop=stop, headline=_headline(plan, due, parts.options)),
     ):
         from study.launch.searcher import PlanSearcher
 
         searcher = PlanSearcher(list(_configurations(due, session)), stop=stop, gate=parts.gate)
         _fit(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
+
+
+def _headline(plan: Plan, due: Sequence[PlannedRun], options: LaunchOptions) -> str:
+    return f"{plan.study}, shard {options.shard}: {len(due)} runs to train" if options.shard else ""
 
 
 def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
@@ -220,6 +242,7 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
         "study": plan.study,
         "cache": str(parts.options.cache),
         "generation": parts.lease.generation,
+        "shard": str(parts.options.shard) if parts.options.shard else None,
         "checkpoint_seconds": parts.options.checkpoint_seconds,
         "plugins": [str(path) for path in plan.spec.plugins],
     }

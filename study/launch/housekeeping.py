@@ -17,10 +17,11 @@ class Housekeeping:
     """
 
     def __init__(
-        self, ledger: Ledger, *, note: Callable[[], object] = lambda: None, interval: float = _INTERVAL_SECONDS
+        self, ledger: Ledger | None, *, note: Callable[[], object] = lambda: None, interval: float = _INTERVAL_SECONDS
     ) -> None:
         """
         Args:
+            ledger: to compact; None where other drivers work on it too.
             note: called after each compaction.
         """
         self._ledger, self._note, self._interval = ledger, note, interval
@@ -43,7 +44,8 @@ class Housekeeping:
     def _work(self) -> None:
         while not self._ended.wait(self._interval):
             try:
-                self._ledger.compact()
+                if self._ledger is not None:
+                    self._ledger.compact()
                 self._note()
             except Exception as failure:  # noqa: BLE001 - a thread has no caller: `__exit__` raises it
                 self._failure = failure

@@ -1,6 +1,6 @@
 """How a launch is asked for, and what it came to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from study.launch.gate import TimeLimit
 from study.plan import Plan, blocked_runs
 from trainables.ledger import Commit, Ledger
+from trainables.ledger.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class LaunchOptions:
         retry_failed: failed runs are due again.
         policy: only-missing, always or only-cache.
         only: dotted key -> value; other runs are left alone.
+        shard: the part of the runs that this launch trains, beside launches of the other shards; None for all.
         limit: when the launch ends; None where it ends when nothing is due.
         stage: "tune" ends when all settings are chosen, "confirm" searches nothing, "all" does both.
     """
@@ -33,6 +35,7 @@ class LaunchOptions:
     only: Sequence[str] = ()
     stage: str = "all"
     limit: TimeLimit | None = None
+    shard: Shard | None = None
 
 
 @dataclass
@@ -79,6 +82,7 @@ def summarised(
     plan: Plan,
     ledger: Ledger,
     *,
+    own: Collection[str] | None,
     before: Mapping[str, Commit],
     adopted: int,
     interrupted: bool,
@@ -89,20 +93,23 @@ def summarised(
     Args:
         plan: with the cells of all searches that are over.
         ledger: of the launch.
+        own: runs of this launch's shard; None for all.
         before: how runs had ended that this launch did not train.
         adopted: runs copied from sibling studies.
         interrupted: whether a signal ended the launch.
         errors: what else did.
     """
     commits = ledger.commits()
-    states = [commits[run_id].status if run_id in commits else "missing" for run_id in plan.runs]
+    runs = [run_id for run_id in plan.runs if own is None or run_id in own]
+    states = [commits[run_id].status if run_id in commits else "missing" for run_id in runs]
+    ended = {run_id: commit for run_id, commit in commits.items() if own is None or run_id in own}
     return Summary(
         planned=len(states),
         complete=states.count("complete"),
         failed=states.count("failed"),
         missing=states.count("missing"),
-        blocked=len(blocked_runs(plan, commits)),
-        trained=sum(before.get(run_id) != commit for run_id, commit in commits.items()),
+        blocked=len(blocked_runs(plan, commits).intersection(runs)),
+        trained=sum(before.get(run_id) != commit for run_id, commit in ended.items()),
         adopted=adopted,
         interrupted=interrupted,
         errors=errors,
