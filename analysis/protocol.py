@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.cells import UNTRAINED
+from analysis.devices import device_note
 from analysis.labels import enumeration, value_text
 from analysis.loading import Results
 from analysis.protocol_facts import CROPS, EPOCH, NETWORK, TRAINING, Config, at, crop_size, evaluation_crop
@@ -18,13 +19,16 @@ if TYPE_CHECKING:
 
 
 def protocol_notes(results: Results, replicates: "pd.DataFrame") -> list[str]:
-    """What the runs of these replicates have in common, and where they differ; from their own configurations."""
+    """What the runs of these replicates have in common, and where they differ; from their own configurations.
+
+    A warning where they were trained on different types of devices.
+    """
     keys = set(zip(replicates["study"], replicates["run_id"], strict=True))
     runs = results.runs
     used = runs[[key in keys for key in zip(runs["study"], runs["run_id"], strict=True)]]
     used = used[used["status"] == "complete"]
     line = " ".join(filter(None, _sentences(used)))
-    return [*filter(None, [line]), *_conflicts(used)]
+    return [*filter(None, [line, device_note(used)]), *_conflicts(used)]
 
 
 def protocol_line(results: Results, cells: "Iterable[CellKey]") -> str:

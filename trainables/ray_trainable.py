@@ -9,6 +9,7 @@ from ray import tune
 from trainables.config import RunConfig
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
+from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
 from trainables.plugins import load_plugins
 from trainables.provenance import host_name
@@ -87,5 +88,6 @@ def _open_session(config: dict[str, Any]) -> Session:
     )
     load_plugins([Path(path) for path in settings["plugins"]])
     run = RunConfig.model_validate_json(config["run"])
-    cutoffs = dict(config["cutoffs"])
-    return Session(run, ledger=Ledger.open(settings["ledger"]), options=options, cutoffs=cutoffs)
+    shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
+    ledger = Ledger.open(settings["ledger"], shard=shard)
+    return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))

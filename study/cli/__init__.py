@@ -8,7 +8,11 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point of the command `dml-study`: 0 done, 1 something failed, 2 bad input, 130 stopped by a signal."""
+    """Entry point of the command `dml-study`.
+
+    It ends with 0 done, 1 something failed or differs, 2 bad input, 3 the budget is reached, 75 out of time (the same
+    command goes on), 130 stopped by a signal.
+    """
     from study.cli.app import app
 
     try:

@@ -2,7 +2,7 @@
 
 import typer
 
-from study.cli import datasets, doctor, inspecting, planning, reporting, running
+from study.cli import datasets, doctor, inspecting, invalidating, planning, reporting, running
 
 app = typer.Typer(
     name="dml-study",
@@ -20,9 +20,11 @@ app.command("check", rich_help_panel="Write a study")(running.check)
 app.command("plan", rich_help_panel="Write a study")(planning.plan)
 app.command("run", rich_help_panel="Run it")(running.run)
 app.command("status", rich_help_panel="Run it")(inspecting.status)
+app.command("invalidate", rich_help_panel="Run it")(invalidating.invalidate)
 app.command("show", rich_help_panel="Look at runs")(inspecting.show)
 app.command("logs", rich_help_panel="Look at runs")(inspecting.logs)
 app.command("debug", rich_help_panel="Look at runs")(running.debug)
+app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")

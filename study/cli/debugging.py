@@ -1,9 +1,10 @@
-"""One run in the foreground: its epochs as they come, its result beside what the ledger has."""
+"""`debug` and `reproduce`: one run in the foreground, its result beside what the ledger has."""
 
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,6 +13,7 @@ from study.cli.finding import FoundRun, NotFoundError, find_run, run_config
 from trainables.ledger import Ledger
 
 if TYPE_CHECKING:
+    from study.comparison import Tables
     from trainables.config import RunConfig
 
 _METRICS = ("val_map_at_r", "test_recall_at_1", "test_r_precision", "test_map_at_r")
@@ -22,12 +24,38 @@ def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Pat
     config, found = _find(prefix, results=results, spec=spec, cache=cache)
     parts = (config.dataset.title, config.loss.name, f"synthesis {config.synthesis.name}", f"seed {config.seed}")
     typer.echo(f"run {config.run_id()}: {', '.join(parts)}")
-    row = _train(config, found, cache=cache_folder(cache), pdb=pdb)
+    trained = _train(config, found, cache=cache_folder(cache), pdb=pdb)
+    row = trained.runs[0]
     for key in _METRICS:
         if row.get(key) is not None:
             typer.echo(f"{key:18} {100 * row[key]:6.2f} %")
-    if found is not None:
-        _compare(row, found)
+    if found is not None and _is_complete(found):
+        _compare(trained, found)
+
+
+def reproduce_run(prefix: str, *, results: Path | None, cache: Path | None, plugins: Sequence[Path]) -> None:
+    """Trains a complete run from its recorded configuration; exits with 1 where a metric differs.
+
+    Raises:
+        NotFoundError: no such run, or it is not complete.
+    """
+    from trainables.plugins import load_plugins
+
+    load_plugins(list(plugins))
+    found = find_run(prefix, results)
+    if not _is_complete(found):
+        raise NotFoundError(
+            f"run {found.run_id} is not complete in {found.ledger.location}: there are no metrics to compare with; "
+            f"`dml-study debug {found.run_id[:8]}` trains it in the foreground"
+        )
+    config = run_config(found)
+    if config.run_id() != found.run_id:
+        typer.secho(
+            f"warning: this version of dml-study trains other numbers under this configuration, run {config.run_id()}",
+            fg="yellow",
+            err=True,
+        )
+    _compare(_train(config, found, cache=cache_folder(cache), pdb=False), found)
 
 
 def _find(
@@ -53,7 +81,8 @@ def _find(
     return config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 
-def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> dict[str, Any]:
+def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> "Tables":
+    from study.comparison import Tables
     from trainables.memory import keep_freed_memory
     from trainables.training.session import Session, SessionOptions
 
@@ -77,19 +106,16 @@ def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: boo
 
                 debugger.post_mortem(error.__traceback__)
             raise typer.Exit(1) from error
-        row: dict[str, Any] = ledger.read("runs").to_pylist()[0]
-        return row
+        return Tables.of(ledger, config.run_id())
 
 
-def _compare(row: dict[str, Any], found: FoundRun) -> None:
+def _is_complete(found: FoundRun) -> bool:
     commit = found.ledger.commits().get(found.run_id)
-    if commit is None or commit.status != "complete":
-        return
-    committed = next(other for other in found.ledger.read("runs").to_pylist() if other["run_id"] == found.run_id)
-    different = [key for key in _METRICS if row.get(key) != committed.get(key)]
-    if not different:
-        typer.echo("the ledger has the same metrics, bit for bit")
-        return
-    for key in different:
-        typer.secho(f"the ledger has {key} = {committed[key]!r}, this run {row[key]!r}", fg="red", err=True)
-    raise typer.Exit(1)
+    return commit is not None and commit.status == "complete"
+
+
+def _compare(trained: "Tables", found: FoundRun) -> None:
+    from study.cli.comparison_view import report
+    from study.comparison import Tables, compare
+
+    report(compare(Tables.of(found.ledger, found.run_id), trained), title=f"run {found.run_id}")

@@ -1,7 +1,7 @@
 """`status`, `show` and `logs`: what a study and its runs are doing. None of it loads torch, ray or pandas."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ from study.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.costs import Costs
     from trainables.ledger import Ledger
     from trainables.ledger.lease import Driver
 
@@ -57,16 +58,20 @@ class _Study:
     titles: Mapping[str, str]
     states: Mapping[str, str]
     searches: Sequence[str]
-    driver: "Driver | None"
+    drivers: "Sequence[Driver]"
+    costs: "Costs"
 
     def running(self) -> dict[str, str]:
         """The newest attempt of each run that the present driver started; older ones were left behind by a kill."""
         from study.wording import epoch_text
 
-        generation = f"{self.driver.generation:04d}_" if self.driver else "none"
         unfinished = self.titles.keys() - self.states.keys()
-        started = [live for live in self.ledger.live() if live["attempt"].startswith(generation)]
-        return {live["run_id"]: epoch_text(live) for live in started if live["run_id"] in unfinished}
+        return {live["run_id"]: epoch_text(live) for live in self.at_work() if live["run_id"] in unfinished}
+
+    def at_work(self) -> list[dict[str, Any]]:
+        """What attempts that the present drivers started said last."""
+        generations = {driver.generation for driver in self.drivers}
+        return [live for live in self.ledger.live() if int(live["attempt"].partition("_")[0]) in generations]
 
     def blocked(self) -> set[str]:
         """Runs that need one that failed, or one that is blocked itself."""
@@ -79,12 +84,24 @@ class _Study:
         from study.wording import failure_reason
 
         failed = [run_id for run_id, state in self.states.items() if state == "failed"]
-        return {run_id: failure_reason(self.ledger, run_id) for run_id in failed}
+        tried = {run_id: self.costs.attempts(run_id) for run_id in failed}
+        times = {run_id: f" (after {count} attempts)" if count > 1 else "" for run_id, count in tried.items()}
+        return {run_id: failure_reason(self.ledger, run_id) + times[run_id] for run_id in failed}
+
+    def time_left(self, blocked: Collection[str]) -> str:
+        """By the timings of runs that ended, and how many are at work."""
+        from study.cli.cost_view import time_left
+
+        waiting = {run_id: 0.0 for run_id in self.titles if run_id not in self.states and run_id not in blocked}
+        lives = [live for live in self.at_work() if live["run_id"] in waiting]
+        waiting |= {live["run_id"]: min(1.0, live["epoch"] / live["epochs"]) for live in lives if live.get("epochs")}
+        return time_left(self.costs, waiting, at_once=len({live["run_id"] for live in lives}))
 
 
 def _study(ledger: "Ledger") -> _Study:
+    from study.costs import read_costs
     from study.wording import run_titles
-    from trainables.ledger.lease import holder
+    from trainables.ledger.lease import holders
 
     plan, commits = ledger.read_plan(), ledger.commits()
     titles = run_titles(plan["cells"])
@@ -96,10 +113,11 @@ def _study(ledger: "Ledger") -> _Study:
         titles = {**search_titles(plan["searches"], ledger), **titles}
         searches = search_states(plan["searches"], ledger, commits)
     states = {run_id: commit.status for run_id, commit in commits.items() if run_id in titles}
-    return _Study(ledger, plan, titles, states, searches, holder(ledger))
+    return _Study(ledger, plan, titles, states, searches, holders(ledger), read_costs(ledger))
 
 
 def _print_study(console: "Console", study: _Study) -> None:
+    from study.cli.cost_view import cost_lines
     from study.wording import relative
 
     running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
@@ -113,6 +131,8 @@ def _print_study(console: "Console", study: _Study) -> None:
     console.print(f"  {', '.join(parts)}")
     for search in study.searches:
         console.print(f"  {search}", markup=False)
+    for line in filter(None, [*cost_lines(study.costs), study.time_left(blocked)]):
+        console.print(f"  {line}", markup=False)
     _print_runs(console, "running", running, study.titles)
     _print_runs(console, "failed", failed, study.titles)
     if failed:
@@ -121,8 +141,10 @@ def _print_study(console: "Console", study: _Study) -> None:
 
 
 def _at_work(study: _Study) -> str:
-    driver = study.driver
-    return f"process {driver.pid} on {driver.host} is at work (start {driver.generation})" if driver else ""
+    names = [f"process {driver.pid} on {driver.host}" for driver in study.drivers]
+    if len(names) > 1:
+        return f"{len(names)} shards are at work: {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}"
+    return f"{names[0]} is at work (start {study.drivers[0].generation})" if names else ""
 
 
 def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiting: int) -> str:

@@ -11,18 +11,19 @@ from rich.text import Text
 from analysis.labels import axis_labels, value_text
 from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
+from study.cli.cost_view import estimate_lines
 from study.cli.search_view import print_searches
-from study.plan import Cell, Plan, explain, one_cell
+from study.plan import Cell, Plan, PlannedRun, due_runs, explain, one_cell
 from study.wording import relative
-from trainables.ledger import Commit
+from trainables.ledger import Commit, Ledger
 
 _IDS = (4, 2, 1, 0)
 """How many run ids a row shows: as many of these as the terminal has room for."""
 
 
-def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit: int) -> None:
-    """Cells with their replicates and what the ledger already has."""
-    console = console_out()
+def print_plan(plan: Plan, ledger: Ledger | None, folder: Path, *, limit: int) -> None:
+    """Cells with their replicates, what the ledger already has, and what the rest will cost."""
+    console, commits = console_out(), ledger.commits() if ledger else {}
     counts = plan.counts
     console.print(
         Text(plan.study, style="bold").append(
@@ -46,8 +47,16 @@ def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit
     console.print(f"{relative(folder)}: {done}", markup=False)
     if waiting := sum(bool(run.sources) for run in plan.runs.values()):
         console.print(f"{waiting} runs need what other runs keep, and wait for them")
+    for line in estimate_lines(_open_runs(plan, commits), ledger):
+        console.print(line, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
+
+
+def _open_runs(plan: Plan, commits: Mapping[str, Commit]) -> list[PlannedRun]:
+    """Runs that are due, those of searches among them as far as they are proposed."""
+    proposed = [run for search in plan.searches for each in search.candidates for run in search.open_runs(each)]
+    return [*proposed, *due_runs(plan, commits)]
 
 
 def _columns(plan: Plan, commits: Mapping[str, Commit], limit: int, width: int) -> list[Column]:

@@ -57,7 +57,7 @@ def plan(
     cache: options.Cache = None,
     limit: Annotated[int, typer.Option(metavar="N", min=0, help="Cells to list.")] = 40,
 ) -> None:
-    """Show the cells and replicates of a study and what its ledger already has."""
+    """Show the cells and replicates of a study, what its ledger already has, and what the rest will cost."""
     from study.cli.common import open_plan, results_folder
     from study.cli.plan_view import print_explanation, print_plan
     from trainables.ledger import Ledger
@@ -67,5 +67,5 @@ def plan(
         print_explanation(planned, explain)
         return
     folder = results_folder(results, planned.study)
-    commits = Ledger.open(folder).commits() if (folder / "schema.json").is_file() else {}
-    print_plan(planned, commits, folder, limit=limit)
+    ledger = Ledger.open(folder) if (folder / "schema.json").is_file() else None
+    print_plan(planned, ledger, folder, limit=limit)

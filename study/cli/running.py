@@ -1,4 +1,4 @@
-"""`run`, `check` and `debug`: everything that trains."""
+"""`run`, `check`, `debug` and `reproduce`: everything that trains."""
 
 import shlex
 import sys
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from study.launch import Summary
+    from study.launch.gate import TimeLimit
     from study.plan import Plan, PlannedRun
+    from trainables.ledger.shards import Shard
+
+OUT_OF_TIME = 75
+"""As of a program whose caller is to try again."""
+BUDGET_REACHED = 3
 
 
 def run(
@@ -45,6 +51,21 @@ def run(
             help="tune: search settings and end; confirm: train what is chosen by now; all: both.",
         ),
     ] = "all",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Train part I of N, beside the other parts: for job arrays that share one results folder.",
+        ),
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        typer.Option(
+            "--max-time",
+            metavar="TIME",
+            help="End cleanly before this much time has passed: 90s, 45m, 23h50m, or 1-12:00:00 as Slurm writes it.",
+        ),
+    ] = None,
     checkpoint_seconds: Annotated[
         float,
         typer.Option(
@@ -57,6 +78,8 @@ def run(
     from study.cli.common import cache_folder, open_plan, results_folder
     from study.plan import due_runs
 
+    limit = None if max_time is None else _time_limit(max_time)
+    part = None if shard is None else _shard(shard)
     plan, text = open_plan(spec, set_, cache, plugin, results=results)
     due_runs(plan, {}, only=tuple(only or ()))  # refuses what fits no run before anything is written
     from study.launch import LaunchOptions, launch
@@ -70,14 +93,40 @@ def run(
         policy=policy,
         only=tuple(only or ()),
         stage=stage,
+        limit=limit,
+        shard=part,
     )
     _warn(plan)
     summary = launch(plan, results=folder, spec_text=text, options=launch_options)
     _report(summary, folder, stage=stage)
+    if code := _exit_code(summary):
+        raise typer.Exit(code)
+
+
+def _time_limit(text: str) -> "TimeLimit":
+    from study.durations import parse_duration
+    from study.launch.gate import TimeLimit
+
+    return TimeLimit(parse_duration(text, name="--max-time"))
+
+
+def _shard(text: str) -> "Shard":
+    from trainables.ledger.shards import Shard
+
+    return Shard.parse(text)
+
+
+def _exit_code(summary: "Summary") -> int:
+    """Those of `study.cli.main`; where several apply, what a script has to look at first."""
     if summary.interrupted:
-        raise typer.Exit(130)
-    if summary.failed or summary.errors or summary.hopeless:
-        raise typer.Exit(1)
+        return 130
+    if summary.errors:
+        return 1
+    if summary.out_of_time and summary.left:
+        return OUT_OF_TIME
+    if summary.budget and summary.left:
+        return BUDGET_REACHED
+    return 1 if summary.failed or summary.hopeless else 0
 
 
 def _warn(plan: "Plan") -> None:
@@ -100,16 +149,21 @@ def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
     typer.echo(f"{', '.join(state)} -> {where}")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
+    if summary.out_of_time and summary.left:
+        typer.echo("out of time: what was running is saved", err=True)
+    if summary.budget and summary.left:
+        typer.secho(summary.budget, fg="yellow", err=True)
     for title in summary.hopeless:
         typer.secho(f"error: no setting of '{title}' could be trained; `{retry}` tries again", fg="red", err=True)
     if summary.blocked:
         typer.echo(f"blocked: {summary.blocked} runs need a run that failed")
     searching = summary.settings_done < summary.settings
-    if summary.missing > summary.blocked or searching:
+    if summary.left:
         left = str(summary.missing - summary.blocked)
         if searching:
             left = f"{summary.settings - summary.settings_done} settings to search, {left} runs of chosen cells"
-        typer.echo(f"left: {left}; `{_without_stage(command, stage)}` goes on where this stopped")
+        how = "" if summary.budget else f"; `{_without_stage(command, stage)}` goes on where this stopped"
+        typer.echo(f"left: {left}{how}")
     elif summary.failed:
         typer.echo(f"`dml-study status {where}` says why; `{retry}` tries again")
     elif not summary.hopeless:
@@ -195,3 +249,15 @@ def debug(
     from study.cli.debugging import debug_run
 
     debug_run(run, results=results, spec=spec, cache=cache, pdb=pdb)
+
+
+def reproduce(
+    run: options.Run,
+    results: options.Results = None,
+    plugin: options.Plugins = None,
+    cache: options.Cache = None,
+) -> None:
+    """Train a complete run again, without writing anything, and compare every metric with the ledger, bit by bit."""
+    from study.cli.debugging import reproduce_run
+
+    reproduce_run(run, results=results, cache=cache, plugins=plugin or ())

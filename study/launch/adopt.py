@@ -1,21 +1,28 @@
 """Runs that a sibling study already has are copied, not trained again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from study.invalidation import invalidated_runs
 from study.plan import Plan
 from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 
 
-def adopt_siblings(plan: Plan, ledger: Ledger, *, tell: Callable[[str], None]) -> int:
+def adopt_siblings(
+    plan: Plan, ledger: Ledger, *, own: Collection[str] | None = None, tell: Callable[[str], None]
+) -> int:
     """Copies complete runs of the plan from the results folders beside this one; returns how many.
 
+    Runs that were invalidated here are trained, not copied: a sibling has them with the same fault.
+
     Args:
+        own: runs of this launch's shard; None for all.
         tell: called with a message where a sibling cannot be used; its runs are trained instead.
     """
     complete = _complete(ledger)
-    missing = {run_id for run_id in plan.runs if run_id not in complete}
+    missing = {run_id for run_id in plan.runs if run_id not in complete and (own is None or run_id in own)}
+    missing -= invalidated_runs(ledger)
     adopted = 0
     for folder in _siblings(ledger):
         if not missing:

@@ -2,22 +2,26 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from study.costs import CostBook, spent
 from study.launch.adopt import adopt_siblings
 from study.launch.cluster import demand, refuse_impossible, slots
+from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
 from study.launch.prepare import prepare_data
 from study.launch.progress import LiveView
+from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
 from study.plan import Plan, PlannedRun, Resources, due_runs
-from study.search import Search, SearchHistory
+from study.plan.shards import runs_of
+from study.search import Search, SearchHistory, Task
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
@@ -51,28 +55,45 @@ def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions)
             error of the folder after runs were started is part of the summary.
         ClusterError: Ray does not start, or does not answer.
         ResourceError: a trial asks for more than there is.
+        ConfigError: what shards cannot do was asked of one.
         DataError: images or weights that cannot be used.
     """
+    if options.shard is not None:
+        refuse_unsharded(plan, options)
     ledger, stop, work = Ledger.open(results, create=True), StopRequest(), None
     try:
-        with Lease(ledger, on_wait=_tell) as lease:
+        with Lease(ledger, shard=options.shard, on_wait=_tell) as lease:
             with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
-                parts = _Parts(ledger, lease, options, stop, machines)
+                book = CostBook(ledger, budget=plan.spec.budget)
+                gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
+                parts = _Parts(ledger, lease, options, stop, machines, book, gate)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
                 if options.stage != "tune" and not stop.requested:
                     due = _due(work, parts)
-                    if due:
+                    if gate.admits_any(planned.run_id for planned in due):
                         _train(due, plan=work.plan, parts=parts)
-            ledger.compact()
+            book.save()
+            if options.shard is None:
+                ledger.compact()
     except LedgerError as error:
         if work is None:
             raise
         stop.fail(str(error))
-    return summarised(
-        work.plan, ledger, before=work.before, adopted=work.adopted, interrupted=stop.interrupted, errors=stop.errors
+    own = None if options.shard is None else runs_of(work.plan, options.shard)
+    summary = summarised(
+        work.plan,
+        ledger,
+        own=own,
+        before=work.before,
+        adopted=work.adopted,
+        interrupted=stop.interrupted,
+        errors=stop.errors,
     )
+    summary.out_of_time = gate.out_of_time
+    summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
+    return summary
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,8 @@ class _Parts:
     options: LaunchOptions
     stop: StopRequest
     machines: Machines
+    book: CostBook
+    gate: Gate
 
 
 def _needs_gpus(plan: Plan) -> bool:
@@ -104,7 +127,14 @@ def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
+    parts.book.expect(_all_runs(plan))
+    parts.book.save()
     return _Work(plan, before)
+
+
+def _all_runs(plan: Plan) -> Iterator[PlannedRun]:
+    yield from plan.runs.values()
+    yield from (run for search in plan.searches for candidate in search.candidates for run in candidate.runs)
 
 
 def _search(work: _Work, parts: _Parts) -> None:
@@ -126,9 +156,15 @@ def _search(work: _Work, parts: _Parts) -> None:
 
 def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: _Parts) -> None:
     session = _session(plan, parts)
-    tuning = Tuning(searches, history, lambda task: _configuration(task.run, session, cutoffs=task.cutoffs))
+
+    def configuration(task: Task) -> dict[str, Any]:
+        parts.book.expect([task.run])
+        return _configuration(task.run, session, cutoffs=task.cutoffs)
+
+    tuning = Tuning(searches, history, configuration)
     waiting = tuning.board.waiting
-    if not waiting:
+    parts.book.expect(waiting)
+    if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
     sizes = {search.cell.resources for search in searches}
@@ -137,21 +173,22 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
-        Housekeeping(parts.ledger),
+        Housekeeping(parts.ledger, note=parts.book.save),
         LiveView(plan, parts.ledger, [], stop=parts.stop, headline=headline) as view,
     ):
         from study.launch.tune_searcher import TuneSearcher
 
         tuning.show_on(view)
-        searcher = TuneSearcher(tuning, stop=parts.stop)
-        _fit(searcher, name="tune", sizes=sizes, check=parts.lease.check, stop=parts.stop, scratch=scratch)
+        searcher = TuneSearcher(tuning, stop=parts.stop, gate=parts.gate)
+        _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
 
 
 def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
     plan, ledger, options = work.plan, parts.ledger, parts.options
     known = ledger.commits()
-    work.adopted = adopt_siblings(plan, ledger, tell=_tell) if options.policy != "always" else 0
+    own = set(plan.runs) if options.shard is None else runs_of(plan, options.shard)
+    work.adopted = adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
     work.before.update((run_id, commit) for run_id, commit in commits.items() if known.get(run_id) != commit)
     due = due_runs(
@@ -162,7 +199,11 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
         only=options.only,
         has_kept=lambda planned: all(ledger.exists(KEPT_KEYS[kind](planned.run_id)) for kind in planned.kept),
     )
-    ledger.forget(*(planned.run_id for planned in due if planned.run_id in commits))
+    due = [planned for planned in due if planned.run_id in own]
+    again = [planned.run_id for planned in due if planned.run_id in commits]
+    if again and options.shard is not None:
+        refuse_forgetting(again)
+    ledger.forget(*again)
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
     return due
@@ -180,11 +221,19 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     sizes = {planned.resources for planned in due}
     refuse_impossible(sizes)
     prepare_data(due, cache=parts.options.cache)
-    with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
+    with (
+        stop.on_signals(),
+        Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
+        LiveView(plan, ledger, due, stop=stop, headline=_headline(plan, due, parts.options)),
+    ):
         from study.launch.searcher import PlanSearcher
 
-        searcher = PlanSearcher([_configuration(planned, session) for planned in due], stop=stop)
-        _fit(searcher, name="confirm", sizes=sizes, check=parts.lease.check, stop=stop, scratch=scratch)
+        searcher = PlanSearcher([_configuration(run, session) for run in due], stop=stop, gate=parts.gate)
+        _fit(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
+
+
+def _headline(plan: Plan, due: Sequence[PlannedRun], options: LaunchOptions) -> str:
+    return f"{plan.study}, shard {options.shard}: {len(due)} runs to train" if options.shard else ""
 
 
 def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
@@ -194,32 +243,26 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
         "study": plan.study,
         "cache": str(parts.options.cache),
         "generation": parts.lease.generation,
+        "shard": str(parts.options.shard) if parts.options.shard else None,
         "checkpoint_seconds": parts.options.checkpoint_seconds,
         "plugins": [str(path) for path in plan.spec.plugins],
     }
 
 
-def _fit(
-    searcher: Any,
-    *,
-    name: str,
-    sizes: Collection[Resources],
-    check: Callable[[], None],
-    stop: StopRequest,
-    scratch: Path,
-) -> None:
+def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path) -> None:
     """Trains what a searcher suggests, until it has nothing more."""
     from ray import tune
 
     from study.launch.searcher import GentleScheduler, Silence, Watch
     from trainables.ray_trainable import RunTrainable
 
+    stop, gate = parts.stop, parts.gate
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(map(slots, sizes)))
     tuner = tune.Tuner(
         tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=GentleScheduler(stop),
+            scheduler=GentleScheduler(stop, gate=gate),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -228,7 +271,7 @@ def _fit(
             storage_path=str(scratch),
             verbose=0,
             callbacks=[Silence()],
-            stop=Watch(stop, check=check),
+            stop=Watch(stop, check=parts.lease.check, gate=gate),
             failure_config=tune.FailureConfig(max_failures=_WORKER_STARTS),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),

@@ -1,6 +1,7 @@
 """Keeps a growing ledger compact while a study runs: thousands of small files are slow to read."""
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,13 +11,20 @@ _INTERVAL_SECONDS = 60.0
 
 
 class Housekeeping:
-    """Compacts the ledger once a minute, in a thread; there is one, because there is one driver.
+    """Compacts the ledger and notes costs once a minute, in a thread; there is one, because there is one driver.
 
     A failure does not stop the runs, which write for themselves; it is raised at the end.
     """
 
-    def __init__(self, ledger: Ledger, *, interval: float = _INTERVAL_SECONDS) -> None:
-        self._ledger, self._interval = ledger, interval
+    def __init__(
+        self, ledger: Ledger | None, *, note: Callable[[], object] = lambda: None, interval: float = _INTERVAL_SECONDS
+    ) -> None:
+        """
+        Args:
+            ledger: to compact; None where other drivers work on it too.
+            note: called after each compaction.
+        """
+        self._ledger, self._note, self._interval = ledger, note, interval
         self._failure: Exception | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
@@ -36,7 +44,9 @@ class Housekeeping:
     def _work(self) -> None:
         while not self._ended.wait(self._interval):
             try:
-                self._ledger.compact()
+                if self._ledger is not None:
+                    self._ledger.compact()
+                self._note()
             except Exception as failure:  # noqa: BLE001 - a thread has no caller: `__exit__` raises it
                 self._failure = failure
                 return

@@ -9,30 +9,41 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from study.launch.gate import Gate
 from study.launch.signals import StopRequest
 
 
 class PlanSearcher(Searcher):  # type: ignore[misc]
     """Suggests every due run once, in plan order, and ends; it proposes nothing of its own.
 
-    A run that needs others (its `sources`) waits until all of them are complete, and is left out where one failed.
+    A run that needs others (its `sources`) waits until all of them are complete, and is left out where one failed or
+    may not start.
     """
 
-    def __init__(self, configurations: list[dict[str, Any]], *, stop: StopRequest) -> None:
+    def __init__(self, configurations: list[dict[str, Any]], *, stop: StopRequest, gate: Gate | None = None) -> None:
         super().__init__()
         self._waiting = list(configurations)
         self._unfinished = {configuration["run_id"] for configuration in configurations}
         self._started: dict[str, str] = {}
-        self._stop = stop
+        self._stop, self._gate = stop, gate
 
     def suggest(self, trial_id: str) -> Any:
+        while not self._stop.requested and (configuration := self._next()) is not None:
+            run_id = configuration["run_id"]
+            self._waiting.remove(configuration)
+            if self._gate is None or self._gate.admits(run_id):
+                self._started[trial_id] = run_id
+                return configuration
+            self._unfinished.discard(run_id)
+            self._drop_those_that_need(run_id)
         if self._stop.requested or not self._waiting:
             return Searcher.FINISHED
-        for index, configuration in enumerate(self._waiting):
-            if self._unfinished.isdisjoint(configuration["sources"]):
-                self._started[trial_id] = configuration["run_id"]
-                return self._waiting.pop(index)
         return None  # asked again when a trial has reported
+
+    def _next(self) -> dict[str, Any] | None:
+        """The first run that waits for no other."""
+        ready = (each for each in self._waiting if self._unfinished.isdisjoint(each["sources"]))
+        return next(ready, None)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Results stand in the ledger; a trial that Tune gave up after all retries would not be the last one."""
@@ -40,8 +51,11 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
             self._stop.request()
         run_id = self._started.pop(trial_id, "")
         self._unfinished.discard(run_id)
-        if result is not None and result.get("status") == "failed":
+        refused = self._gate is not None and run_id in self._gate.refused
+        if refused or (result is not None and result.get("status") == "failed"):
             self._drop_those_that_need(run_id)
+        if self._gate is not None:
+            self._gate.ended(run_id)
 
     def _drop_those_that_need(self, source: str) -> None:
         dropped = [each for each in self._waiting if source in each["sources"]]
@@ -63,9 +77,9 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
     Tune's own way to stop an experiment kills every worker that needs more than ten seconds to end its step.
     """
 
-    def __init__(self, stop: StopRequest) -> None:
+    def __init__(self, stop: StopRequest, *, gate: Gate | None = None) -> None:
         super().__init__()
-        self._stop = stop
+        self._stop, self._gate = stop, gate
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Tune asks for the folder of every trial in the end, and makes none for a trial that is dropped unstarted."""
@@ -75,8 +89,11 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.STOP if self._stop.requested else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        if not self._stop.requested:
-            return super().choose_trial_to_run(tune_controller)
+        while not self._stop.requested:
+            trial = super().choose_trial_to_run(tune_controller)
+            if trial is None or self._gate is None or self._gate.has_time(trial.config["run_id"]):
+                return trial
+            tune_controller.stop_trial(trial)  # it waited too long for a free place
         for trial in tune_controller.get_trials():
             if trial.status == Trial.PENDING:
                 tune_controller.stop_trial(trial)
@@ -86,8 +103,8 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
 class Watch(Stopper):  # type: ignore[misc]
     """Ends the launch for errors that a trial reports; raises what `check` raises (a lost lease, say)."""
 
-    def __init__(self, stop: StopRequest, *, check: Callable[[], None]) -> None:
-        self._stop = stop
+    def __init__(self, stop: StopRequest, *, check: Callable[[], None], gate: Gate | None = None) -> None:
+        self._stop, self._gate = stop, gate
         self._check = check
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -97,6 +114,8 @@ class Watch(Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         self._check()
+        if self._gate is not None:
+            self._gate.tick(self._stop)
         return self._stop.overdue
 
     def __reduce__(self) -> tuple[Any, ...]:

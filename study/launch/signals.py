@@ -35,10 +35,14 @@ class StopRequest:
         """Trials had time to end their epoch; those that did not go on from an older checkpoint next time."""
         return time.monotonic() >= self._deadline
 
-    def request(self) -> None:
-        """Asks the launch to end."""
+    def request(self, *, grace: float | None = None) -> None:
+        """Asks the launch to end.
+
+        Args:
+            grace: seconds that trials have to end their epoch.
+        """
         if not self.requested:
-            self._deadline = time.monotonic() + _GRACE_SECONDS
+            self._deadline = time.monotonic() + (_GRACE_SECONDS if grace is None else grace)
         self.requested = True
 
     def fail(self, error: str) -> None:

@@ -1,12 +1,14 @@
 """How a launch is asked for, and what it came to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study.launch.gate import TimeLimit
 from study.plan import Plan, blocked_runs
 from trainables.ledger import Commit, Ledger
+from trainables.ledger.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class LaunchOptions:
         retry_failed: failed runs are due again.
         policy: only-missing, always or only-cache.
         only: dotted key -> value; other runs are left alone.
+        shard: the part of the runs that this launch trains, beside launches of the other shards; None for all.
+        limit: when the launch ends; None where it ends when nothing is due.
         stage: "tune" ends when all settings are chosen, "confirm" searches nothing, "all" does both.
     """
 
@@ -30,6 +34,8 @@ class LaunchOptions:
     policy: str = "only-missing"
     only: Sequence[str] = ()
     stage: str = "all"
+    limit: TimeLimit | None = None
+    shard: Shard | None = None
 
 
 @dataclass
@@ -42,6 +48,8 @@ class Summary:
         adopted: runs copied from sibling studies.
         blocked: how many of the missing ones wait for a run that failed.
         interrupted: a signal ended the launch early.
+        out_of_time: the time limit did, or kept runs from starting.
+        budget: which budget kept runs from starting, and how to raise it; empty where none did.
         errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
         settings: of all searches; settings_done: how many of them are finished.
         tune_failed, tune_pruned: runs of these settings that failed, and that were stopped early.
@@ -56,6 +64,8 @@ class Summary:
     trained: int = 0
     adopted: int = 0
     interrupted: bool = False
+    out_of_time: bool = False
+    budget: str = ""
     errors: list[str] = field(default_factory=list)
     settings: int = 0
     settings_done: int = 0
@@ -63,11 +73,17 @@ class Summary:
     tune_pruned: int = 0
     hopeless: list[str] = field(default_factory=list)
 
+    @property
+    def left(self) -> bool:
+        """Whether the same command has something to do."""
+        return self.missing > self.blocked or self.settings_done < self.settings
+
 
 def summarised(
     plan: Plan,
     ledger: Ledger,
     *,
+    own: Collection[str] | None,
     before: Mapping[str, Commit],
     adopted: int,
     interrupted: bool,
@@ -78,20 +94,23 @@ def summarised(
     Args:
         plan: with the cells of all searches that are over.
         ledger: of the launch.
+        own: runs of this launch's shard; None for all.
         before: how runs had ended that this launch did not train.
         adopted: runs copied from sibling studies.
         interrupted: whether a signal ended the launch.
         errors: what else did.
     """
     commits = ledger.commits()
-    states = [commits[run_id].status if run_id in commits else "missing" for run_id in plan.runs]
+    runs = [run_id for run_id in plan.runs if own is None or run_id in own]
+    states = [commits[run_id].status if run_id in commits else "missing" for run_id in runs]
+    ended = {run_id: commit for run_id, commit in commits.items() if own is None or run_id in own}
     return Summary(
         planned=len(states),
         complete=states.count("complete"),
         failed=states.count("failed"),
         missing=states.count("missing"),
-        blocked=len(blocked_runs(plan, commits)),
-        trained=sum(before.get(run_id) != commit for run_id, commit in commits.items()),
+        blocked=len(blocked_runs(plan, commits).intersection(runs)),
+        trained=sum(before.get(run_id) != commit for run_id, commit in ended.items()),
         adopted=adopted,
         interrupted=interrupted,
         errors=errors,

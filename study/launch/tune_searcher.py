@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
+from study.launch.gate import Gate
 from study.launch.signals import StopRequest
 from study.launch.tuning import Tuning
 
@@ -15,16 +16,18 @@ _Result = TypeVar("_Result")
 class TuneSearcher(Searcher):  # type: ignore[misc]
     """Asks the searches; a run that waits for others to end is asked for again when a trial has reported."""
 
-    def __init__(self, tuning: Tuning, *, stop: StopRequest) -> None:
+    def __init__(self, tuning: Tuning, *, stop: StopRequest, gate: Gate | None = None) -> None:
         super().__init__()
-        self._tuning, self._stop = tuning, stop
+        self._tuning, self._stop, self._gate = tuning, stop, gate
         self._started: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if self._stop.requested or self._tuning.board.over:
-            return Searcher.FINISHED
+        if self._stop.requested or self._tuning.board.over or (self._gate and self._gate.refused):
+            return Searcher.FINISHED  # settings build on each other: where one cannot start, later ones wait
         configuration = self._guarded(self._tuning.next)
         if configuration is not None:
+            if self._gate and not self._gate.admits(configuration["run_id"]):
+                return Searcher.FINISHED
             self._started[trial_id] = configuration["run_id"]
         return configuration
 
@@ -35,6 +38,8 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         run_id = self._started.pop(trial_id, None)
         if run_id is not None:
             self._guarded(partial(self._tuning.ended, run_id))
+            if self._gate:
+                self._gate.ended(run_id)
 
     def _guarded(self, action: Callable[[], _Result]) -> _Result | None:
         """Tune logs what a searcher raises and waits for ever; an error of storage or sampler ends the launch."""

@@ -1,7 +1,7 @@
 """Choosing cells by a number, a part of their title, or `key=value` pairs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from study.plan.match import Fits, compiled
@@ -12,6 +12,7 @@ from study.spec.errors import Place, SpecError
 from study.spec.sections import is_value, sections, unknown_parameter, unknown_section
 from study.spec.spec import Condition
 from trainables.errors import ConfigError
+from trainables.parts import nearest
 
 if TYPE_CHECKING:
     from study.search.search import Search
@@ -64,18 +65,40 @@ def fitting_searches(plan: Plan, only: Sequence[str]) -> "list[Search]":
 
 
 def _compiled(plan: Plan, only: Sequence[str]) -> Fits:
-    wanted: dict[str, tuple[object, ...]] = {}
-    for text in only:
-        key, value = _pair(plan, text)
-        wanted[key] = (*wanted.get(key, ()), *_spellings(value))
+    wanted = conditions(only, axes=plan.axes, methods=list(plan.methods))
     return compiled(Condition(tuple(wanted.items()), Place("--only")))
+
+
+def conditions(
+    texts: Sequence[str], *, axes: Collection[str], methods: Sequence[str], extra: Sequence[str] = ()
+) -> dict[str, tuple[object, ...]]:
+    """Values of each key of `key=value` texts, in all their spellings; of several with one key, one has to fit.
+
+    Args:
+        texts: what was written.
+        axes, methods: of the study.
+        extra: keys that are allowed besides `method`, axes and settings.
+
+    Raises:
+        ConfigError: not `key=value`, or a key that no run has; the message has the nearest spelling.
+    """
+    wanted: dict[str, tuple[object, ...]] = {}
+    for text in texts:
+        key, value = _pair(text, axes=axes, methods=methods, extra=extra)
+        wanted[key] = (*wanted.get(key, ()), *_spellings(value))
+    return wanted
+
+
+def split_pairs(text: str) -> list[str]:
+    """`a=1,b=[2, 3]` at the commas before keys."""
+    return re.split(r",\s*(?=[\w.]+=)", text)
 
 
 def _candidates(plan: Plan, selector: str) -> list[int]:
     if selector.isdigit() and int(selector) < len(plan.cells):
         return [int(selector)]
     if re.match(r"[\w.]+=", selector):
-        return fitting_cells(plan, re.split(r",\s*(?=[\w.]+=)", selector))
+        return fitting_cells(plan, split_pairs(selector))
     exact = [index for index, cell in enumerate(plan.cells) if selector in (cell.title, cell.method)]
     return exact or [index for index, cell in enumerate(plan.cells) if selector.lower() in cell.title.lower()]
 
@@ -85,16 +108,17 @@ def _fits(plan: Plan, index: int, fits: Fits) -> bool:
     return fits(cell.method, cell.axes, cell.sections)
 
 
-def _pair(plan: Plan, text: str) -> tuple[str, str]:
+def _pair(text: str, *, axes: Collection[str], methods: Sequence[str], extra: Sequence[str]) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     key = key.strip().removesuffix(".name")
     if not equals:
-        raise ConfigError(f"'{text}' should be key=value, such as method={next(iter(plan.methods))}")
+        raise ConfigError(f"'{text}' should be key=value, such as method={next(iter(methods), 'NAME')}")
     section, *path = key.split(".")
-    if key in ("method", AXIS) or key in plan.axes:
+    if key in ("method", AXIS) or key in axes or key in extra:
         return key, value.strip()
     if section not in sections():
-        raise ConfigError(f"'{text}': {unknown_section(section)}")
+        near = nearest(section, [*sections(), "method", *extra]) if extra else unknown_section(section)
+        raise ConfigError(f"'{text}': {f'unknown key {section!r}; {near}' if extra else near}")
     wrong = unknown_parameter(section, "", tuple(path)) if path or is_value(section) else None
     if wrong is not None:
         raise ConfigError(f"'{text}': {wrong}")

@@ -24,10 +24,13 @@ def forget(store: Store, catalog: Catalog, run_ids: Collection[str]) -> None:
 
 
 def _keep_aside(store: Store, catalog: Catalog, commits: Collection[Commit]) -> None:
-    """The rows of table `runs` go to a folder that nothing reads: what was measured is never destroyed."""
-    columns = list(COLUMNS["runs"])
-    rows = retried(store, lambda: rows_of(store, catalog, "runs", commits, columns=columns)).select(columns)
-    store.put(f"forgotten/runs-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.parquet", to_parquet("runs", rows))
+    """All rows go to a folder that nothing reads: what was measured is never destroyed."""
+    moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    for table in TABLES:
+        columns = list(COLUMNS[table])
+        rows = retried(store, partial(rows_of, store, catalog, table, commits, columns=columns)).select(columns)
+        if len(rows):
+            store.put(f"forgotten/{table}-{moment}.parquet", to_parquet(table, rows))
 
 
 def _forget_rows(store: Store, catalog: Catalog, table: Table, commits: Collection[Commit]) -> int:

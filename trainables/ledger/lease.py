@@ -15,6 +15,7 @@ from uuid import uuid4
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError, StaleDriverError
 from trainables.ledger.process import own_start_time, process_start_time
+from trainables.ledger.shards import FOLDER, Shard
 from trainables.ledger.store import Store
 
 DRIVER_KEY = "driver.json"
@@ -43,45 +44,59 @@ class Driver:
         return self.here and process_start_time(self.pid) != self.process_start_time
 
 
-def read_driver(store: Store) -> Driver | None:
-    """The last driver of a results folder, or None before the first.
+def read_driver(store: Store, key: str = DRIVER_KEY) -> Driver | None:
+    """The last driver of a results folder or of a shard, or None before the first.
 
     Raises:
-        LedgerError: driver.json is not what a driver wrote.
+        LedgerError: the file is not what a driver wrote.
     """
     try:
-        driver = Driver(**json.loads(store.get(DRIVER_KEY)))
+        driver = Driver(**json.loads(store.get(key)))
         return replace(driver, generation=int(driver.generation), pid=int(driver.pid))
     except MissingKeyError:
         return None
     except (ValueError, TypeError) as error:
         raise LedgerError(
-            f"{store.location}/{DRIVER_KEY} is damaged ({error}); delete it if no `dml-study run` works on this folder"
+            f"{store.location}/{key} is damaged ({error}); delete it if no `dml-study run` works on this folder"
         ) from error
 
 
+def holders(store: Store) -> list[Driver]:
+    """The drivers that hold a results folder, several of them with shards; on another host one may have died within
+    the last minute."""
+    return [driver for driver in _drivers(store).values() if driver.token and not driver.gone]
+
+
 def holder(store: Store) -> Driver | None:
-    """The driver that holds a results folder; on another host it may have died within the last minute."""
-    driver = read_driver(store)
-    return driver if driver and driver.token and not driver.gone else None
+    """The driver that holds a results folder, or the first of several."""
+    return next(iter(holders(store)), None)
 
 
 def current_generation(store: Store) -> int:
-    """Generation of the last driver, 0 before the first."""
-    driver = read_driver(store)
-    return driver.generation if driver else 0
+    """The largest generation of any driver, 0 before the first."""
+    return max((driver.generation for driver in _drivers(store).values()), default=0)
 
 
-def require_current(store: Store, generation: int | None) -> None:
-    """Raises StaleDriverError when a newer driver than `generation` has taken over; None is never stale."""
+def require_current(store: Store, generation: int | None, *, shard: Shard | None = None) -> None:
+    """Raises StaleDriverError when a newer driver than `generation` has taken over; None is never stale.
+
+    Drivers of the other shards have other runs and take nothing over.
+    """
     if generation is None:
         return
-    driver = read_driver(store)
-    if driver and driver.generation > generation:
-        raise StaleDriverError(
-            f"generation {generation} of {store.location} was taken over by generation {driver.generation} "
-            f"(process {driver.pid} on {driver.host}); this process stops writing"
-        )
+    for driver in _drivers(store, shard).values():
+        if driver.generation > generation:
+            raise StaleDriverError(
+                f"generation {generation} of {store.location} was taken over by generation {driver.generation} "
+                f"(process {driver.pid} on {driver.host}); this process stops writing"
+            )
+
+
+def _drivers(store: Store, shard: Shard | None = None) -> dict[str, Driver]:
+    """Key -> the last driver of each lease, of those alone that would train runs of `shard`."""
+    keys = [DRIVER_KEY, *store.list(FOLDER)]
+    found = {key: read_driver(store, key) for key in keys if shard is None or shard.excludes(key)}
+    return {key: driver for key, driver in found.items() if driver is not None}
 
 
 class Lease:
@@ -89,6 +104,7 @@ class Lease:
 
     Args:
         store: the ledger, or its store.
+        shard: the part of the runs that this driver trains; None for all.
         interval: seconds between renewals.
         patience: seconds without a change after which a driver on another host counts as dead.
         on_wait: called with a message when acquiring has to wait for that.
@@ -99,6 +115,7 @@ class Lease:
         self,
         store: Store,
         *,
+        shard: Shard | None = None,
         interval: float = 10.0,
         patience: float = 60.0,
         on_wait: Callable[[str], None] | None = None,
@@ -106,6 +123,7 @@ class Lease:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store, self._interval, self._patience = store, interval, patience
+        self._shard, self._key = shard, shard.key if shard else DRIVER_KEY
         self._on_wait, self._clock, self._sleep = on_wait, clock, sleep
         self._mine: Driver | None = None
         self._failure: BaseException | None = None
@@ -123,9 +141,10 @@ class Lease:
         Raises:
             LedgerError: another driver is alive; the message names its host and process.
         """
-        last = self._wait_until_free()
+        self._wait_until_free()
+        last = current_generation(self._store)
         self._mine = Driver(
-            generation=(last.generation if last else 0) + 1,
+            generation=self._shard.next_generation(last) if self._shard else last + 1,
             host=socket.gethostname(),
             pid=os.getpid(),
             process_start_time=own_start_time(),
@@ -135,7 +154,7 @@ class Lease:
         self._write(self._mine)
         self._sleep(_SETTLE_SECONDS)  # of two that start together, the later write wins
         if rival := self._rival():
-            self._mine = None
+            self.release()
             raise self._busy(rival)
         return self._mine.generation
 
@@ -152,7 +171,7 @@ class Lease:
 
     def release(self) -> None:
         """Lets the next driver start at once; the generation is kept."""
-        if self._rival() is None:
+        if self._successor(self._key) is None:
             self._write(replace(self._held(), token="", renewed_at=_now()))
         self._mine = None
 
@@ -186,25 +205,35 @@ class Lease:
                 self._failure = error
                 return
 
-    def _wait_until_free(self) -> Driver | None:
-        driver, since = read_driver(self._store), self._clock()
-        if driver and driver.token and not driver.here and self._on_wait:
-            self._on_wait(f"waiting up to {self._patience:.0f} s to see whether {_named(driver)} is alive")
-        while driver and driver.token and not driver.gone:
-            if driver.here:
-                raise self._busy(driver)
+    def _wait_until_free(self) -> None:
+        """Watches drivers on other hosts, all at once, until they are known to be dead."""
+        watched, since = self._alive(), self._clock()
+        if self._on_wait and (elsewhere := [driver for driver in watched.values() if not driver.here]):
+            names = ", ".join(map(_named, elsewhere))
+            self._on_wait(f"waiting up to {self._patience:.0f} s to see whether {names} is alive")
+        while watched:
+            if here := next((driver for driver in watched.values() if driver.here), None):
+                raise self._busy(here)
             if self._clock() - since >= self._patience:
-                break
+                return
             self._sleep(min(_POLL_SECONDS, self._patience))
-            latest = read_driver(self._store)
-            if latest and latest.token and latest != driver:
-                raise self._busy(latest)
-            driver = latest
-        return driver
+            latest = self._alive()
+            if changed := next((driver for key, driver in latest.items() if driver != watched.get(key)), None):
+                raise self._busy(changed)
+            watched = latest
+
+    def _alive(self) -> dict[str, Driver]:
+        """Drivers that would train the same runs, unless they released their lease or are known to be gone."""
+        found = _drivers(self._store, self._shard)
+        return {key: driver for key, driver in found.items() if driver.token and not driver.gone}
 
     def _rival(self) -> Driver | None:
-        """Who took the lease over, if anybody did."""
-        mine, driver = self._held(), read_driver(self._store)
+        """Who took the lease over, if anybody did: with this key, or with another one and the same runs."""
+        keys = [self._key, *(key for key in self._alive() if key != self._key)]
+        return next(filter(None, map(self._successor, keys)), None)
+
+    def _successor(self, key: str) -> Driver | None:
+        mine, driver = self._held(), read_driver(self._store, key)
         # A smaller generation is the belated renewal of a driver that was replaced; it stops at its next one.
         taken = driver is not None and driver.token != mine.token and driver.generation >= mine.generation
         return driver if taken else None
@@ -221,7 +250,7 @@ class Lease:
         )
 
     def _write(self, driver: Driver) -> None:
-        self._store.put(DRIVER_KEY, json.dumps(asdict(driver)).encode())
+        self._store.put(self._key, json.dumps(asdict(driver)).encode())
 
 
 def _named(driver: Driver) -> str:

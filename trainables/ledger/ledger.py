@@ -22,6 +22,7 @@ from trainables.ledger.names import (
     require_names,
 )
 from trainables.ledger.schema import SCHEMA_VERSION
+from trainables.ledger.shards import Shard
 from trainables.ledger.store import Keys, Store
 from trainables.ledger.tables import Row, to_parquet, to_table
 
@@ -39,24 +40,25 @@ class Ledger:
     Only `commit`, `read`, `compact` and `adopt` load pyarrow; the rest works on names, JSON and plain bytes.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, shard: Shard | None = None) -> None:
+        self._store, self._shard = store, shard
         self._catalog = Catalog(store)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, create: bool = False) -> "Ledger":
+    def open(cls, path: str | os.PathLike[str], *, create: bool = False, shard: Shard | None = None) -> "Ledger":
         """The ledger in a folder.
 
         Args:
             path: the results folder.
             create: make it where nothing or an empty folder stands.
+            shard: the part that the caller's driver trains; whose lease counts for what it writes.
 
         Raises:
             LedgerError: there is no such folder, it is not a results folder, or of another schema version.
         """
         folder = Path(path).expanduser()
         try:
-            return cls(create_folder(folder) if create else open_folder(folder))
+            return cls(create_folder(folder) if create else open_folder(folder), shard=shard)
         except PermissionError as error:
             raise LedgerError(f"cannot look into {folder}: permission is missing; change its owner or mode") from error
 
@@ -100,7 +102,7 @@ class Ledger:
         Raises:
             StaleDriverError: a newer driver has taken over.
         """
-        require_current(self._store, generation)
+        require_current(self._store, generation, shard=self._shard)
         return live.claim(self._store, self.attempts(run_id), run_id, generation=generation)
 
     def update_live(self, run_id: str, attempt: str, fields: Mapping[str, Any]) -> None:
@@ -126,7 +128,7 @@ class Ledger:
             StaleDriverError: it has.
         """
         require_names(run_id, attempt)
-        require_current(self._store, generation)
+        require_current(self._store, generation, shard=self._shard)
         checkpoints.save(self._store, run_id, attempt, epoch, payload)
 
     def checkpoints(self, run_id: str, *, on_corrupt: OnCorrupt = warn_corrupt) -> Iterator[Checkpoint]:
@@ -167,7 +169,7 @@ class Ledger:
         earlier = self._commits_of(commit.run_id)
         if commit.attempt not in (other.attempt for other in earlier):
             for key, data in parts.items():  # `runs` comes last
-                require_current(self._store, generation)
+                require_current(self._store, generation, shard=self._shard)
                 self._store.put(key, data)
         self._tidy_up(commit.run_id, [*earlier, commit])
 
@@ -234,7 +236,7 @@ class Ledger:
         return adopted
 
     def forget(self, *run_ids: str) -> None:
-        """Takes runs out: they count as never trained. Their rows in `runs` are kept aside in `forgotten/`."""
+        """Takes runs out: they count as never trained. Their rows are kept aside in `forgotten/`."""
         forgetting.forget(self._store, self._catalog, run_ids)
 
     def write_plan(self, plan: Mapping[str, Any]) -> None:

@@ -27,6 +27,7 @@ settings: {training.epochs: 1}
 
 def test_help_lists_every_command(dml_study: Call) -> None:
     commands = ["init", "schema", "check", "plan", "run", "status", "show", "logs", "debug", "table", "plot", "doctor"]
+    commands += ["invalidate", "reproduce"]
     for arguments in ([], ["--help"]):
         outcome = dml_study(*arguments)
         assert [command for command in commands if f" {command} " not in outcome.out] == []

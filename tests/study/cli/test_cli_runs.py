@@ -1,5 +1,6 @@
 """`status`, `show`, `logs`, `debug`: what a study and its runs are doing."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def test_debug_trains_the_same_bits(spec: list[str], dml_study: Call, trained: P
     before = Ledger.open(trained).read("runs")
     outcome = dml_study("debug", run_id, *spec)
     assert outcome.code == 0 and "select epoch 2, loss" in outcome.out
-    assert outcome.out.endswith("the ledger has the same metrics, bit for bit\n")
+    assert f"run {run_id}: the ledger has the same metrics, bit for bit (" in outcome.out
     assert Ledger.open(trained).read("runs").equals(before)
 
 
@@ -137,7 +138,8 @@ def test_debug_tells_a_difference(dml_study: Call, trained: Path, monkeypatch: p
     monkeypatch.setattr(fit, "scale_rates", lambda optimizer, factor: None)  # a change of code that changes numbers
     run_id = run_of(trained, "norm-softmax")
     outcome = dml_study("debug", run_id)
-    assert outcome.code == 1 and "the ledger has test_map_at_r = " in outcome.err
+    assert outcome.code == 1 and " values differ (compared: " in outcome.err and "test_map_at_r" in outcome.out
+    assert "what differs around them: nothing that is on record: the code or the data changed" in outcome.out
     assert "Traceback" not in outcome.err
 
 
@@ -189,3 +191,96 @@ def test_a_trial_that_no_node_can_hold_is_refused(monkeypatch: pytest.MonkeyPatc
     refuse_impossible({Resources(cpu=2)})
     with pytest.raises(ResourceError, match=r"64 CPUs.*largest node has.*2 CPUs.*lower `resources`"):
         refuse_impossible({Resources(cpu=64)})
+
+
+def test_status_says_what_was_spent(dml_study: Call, trained: Path) -> None:
+    from study.costs import CostBook
+    from study.spec.model import Budget
+
+    CostBook(Ledger.open(trained), budget=Budget(runs=12)).save()
+    outcome = dml_study("status", "tiny")
+    assert "  cost so far: 0.0" in outcome.out and " hours on the clock\n  budget: 8 of 12 runs\n" in outcome.out
+
+
+@pytest.mark.parametrize("wrong", ["soon", "90"])
+def test_a_time_limit_that_is_none(dml_study: Call, trained: Path, wrong: str) -> None:
+    outcome = dml_study("run", "tiny.yaml", "--max-time", wrong)
+    assert outcome.code == 2 and f"error: --max-time {wrong}: should be a length of time such as 90s" in outcome.err
+
+
+def test_a_budget_that_is_reached_is_told_with_the_remedy(dml_study: Call, trained: Path) -> None:
+    (trained / "runs" / Ledger.open(trained).commits()[run_of(trained, "norm-softmax")].name).unlink()
+    outcome = dml_study("run", "tiny.yaml", "--set", "budget.runs=7")
+    assert outcome.code == 3 and "left: 1\n" in outcome.out
+    assert "the budget is reached: 7 of 7 runs spent; raise `budget.runs` in the spec" in outcome.err
+    assert "  budget: 7 of 7 runs" in dml_study("status", "tiny").out
+
+
+def test_a_run_without_time_starts_nothing(dml_study: Call, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.launch.gate import TimeLimit
+
+    (trained / "runs" / Ledger.open(trained).commits()[run_of(trained, "norm-softmax")].name).unlink()
+    monkeypatch.setattr(TimeLimit, "left", lambda self: 0.0)
+    outcome = dml_study("run", "tiny.yaml", "--max-time", "1-12:00:00")
+    assert outcome.code == 75 and "out of time" in outcome.err
+    assert "left: 1; `dml-study run tiny.yaml --max-time 1-12:00:00` goes on" in outcome.out
+
+
+@pytest.fixture
+def timed(trained: Path, private_cache: Path) -> Path:
+    """The trained study as a launch leaves it: with its costs, each run of 600 s."""
+    from study.costs import CostBook
+    from study.plan import build_plan
+    from study.spec import load_spec
+
+    ledger = Ledger.open(trained)
+    book = CostBook(ledger)
+    book.expect(build_plan(load_spec(trained.parents[1] / "tiny.yaml"), cache=private_cache).runs.values())
+    book.save()
+    content = json.loads(ledger.get("costs.json"))
+    for cost in content["runs"]:
+        cost["seconds"] = 600.0
+    ledger.put("costs.json", json.dumps(content).encode())
+    return trained
+
+
+def test_plan_estimates_what_is_due(dml_study: Call, timed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from study.launch import cluster
+
+    monkeypatch.setattr(cluster, "cpu_cores", lambda: 2)
+    assert "cost:" not in dml_study("plan", "tiny.yaml").out, "nothing is due"
+    for seed in (0, 1):
+        (timed / "runs" / Ledger.open(timed).commits()[run_of(timed, "norm-softmax", seed)].name).unlink()
+    half = dml_study("plan", "tiny.yaml").out
+    assert "cost: 2 runs of 1 CPU: 20 min of training, about 10 min here, 2 at a time\n" in half
+    longer = dml_study("plan", "tiny.yaml", "--set", "training.epochs=20", "--results", str(timed)).out
+    assert "cost: 6 runs of 1 CPU: 10.0 h of training" in longer, "each with ten times the epochs"
+    spec = timed.parents[1] / "tiny.yaml"
+    spec.write_text(spec.read_text().replace("compare:", "  anchor: {loss: proxy_anchor}\ncompare:"))
+    other = dml_study("plan", "tiny.yaml").out
+    assert " (and 2 runs of unknown length)" in other
+    nothing = dml_study("plan", "tiny.yaml", "--results", "new").out
+    assert "cost: unknown until a run of each kind has ended" in nothing
+
+
+def test_status_tells_the_time_left(dml_study: Call, timed: Path) -> None:
+    ledger = Ledger.open(timed)
+    for seed in (0, 1):
+        (timed / "runs" / ledger.commits()[run_of(timed, "norm-softmax", seed)].name).unlink()
+    assert "  left: about 20 min of training\n" in dml_study("status", "tiny").out
+    with Lease(ledger) as lease:
+        run_id = run_of(timed, "norm-softmax")
+        attempt = ledger.new_attempt(run_id, generation=lease.generation)
+        ledger.update_live(run_id, attempt, {"epoch": 1, "epochs": 2})
+        assert "  left: about 15 min with 1 at a time\n" in dml_study("status", "tiny").out
+
+
+def test_status_counts_the_attempts_of_failed_runs(dml_study: Call, trained: Path, failed_run: str) -> None:
+    from study.costs import CostBook
+
+    CostBook(Ledger.open(trained)).save()
+    assert "(after" not in dml_study("status", "tiny").out
+    content = json.loads(Ledger.open(trained).get("costs.json"))
+    next(cost for cost in content["runs"] if cost["run_id"] == failed_run)["attempts"] = 3
+    Ledger.open(trained).put("costs.json", json.dumps(content).encode())
+    assert "the loss [x] became nan (after 3 attempts)" in dml_study("status", "tiny").out

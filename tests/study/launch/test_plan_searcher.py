@@ -80,6 +80,48 @@ def test_runs_that_learn_from_a_failed_one_are_left_out() -> None:
     assert searcher.suggest("4") == Searcher.FINISHED
 
 
+class Closed:
+    """A gate that refuses some runs."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused, self.ended_runs = set(refused), list[str]()
+
+    def admits(self, run_id: str) -> bool:
+        return run_id not in self.refused
+
+    has_time = admits
+
+    def ended(self, run_id: str) -> None:
+        self.ended_runs.append(run_id)
+
+
+def test_runs_that_may_not_start_are_left_out_with_those_that_need_them() -> None:
+    _, runs = family()
+    gate = Closed("parent")
+    searcher = PlanSearcher(list(runs.values()), stop=StopRequest(), gate=gate)  # type: ignore[arg-type]
+    assert [searcher.suggest(trial) for trial in "12"] == [runs["stranger"], runs["late"]]
+    assert searcher.suggest("3") == Searcher.FINISHED
+    searcher.on_trial_complete("1", {"status": "complete"})
+    assert gate.ended_runs == ["stranger"]
+
+
+def test_a_trial_that_waited_too_long_is_dropped_and_so_are_runs_that_need_it() -> None:
+    controller = Controller(Trial.PENDING)
+    controller.trials[0].config = {"run_id": "parent"}
+    gate, (_, runs) = Closed(), family()
+    searcher = PlanSearcher(list(runs.values()), stop=StopRequest(), gate=gate)  # type: ignore[arg-type]
+    assert [searcher.suggest(trial) for trial in "123"] == [runs["parent"], runs["stranger"], runs["late"]]
+    gate.refused.add("parent")
+
+    def stop_trial(trial: SimpleNamespace) -> None:
+        trial.status = Trial.TERMINATED
+        searcher.on_trial_complete("1", None)
+
+    controller.stop_trial = stop_trial  # type: ignore[method-assign]
+    assert GentleScheduler(StopRequest(), gate=gate).choose_trial_to_run(controller) is None  # type: ignore[arg-type]
+    assert searcher.suggest("4") == Searcher.FINISHED
+
+
 def test_trials_run_until_they_report_and_waiting_ones_are_dropped() -> None:
     stop, controller = StopRequest(), Controller(Trial.TERMINATED, Trial.RUNNING, Trial.PENDING, Trial.PENDING)
     scheduler = GentleScheduler(stop)

@@ -49,8 +49,12 @@ def test_a_forgotten_run_can_be_trained_again() -> None:
 def test_what_was_measured_is_kept_aside() -> None:
     store, ledger = filled()
     ledger.forget(run_name(2), run_name(6))
-    (key,) = store.list("forgotten/")
     from trainables.ledger.tables import from_parquet
+
+    key, epochs, classes = (store.list(f"forgotten/{table}-")[0] for table in ("runs", "epochs", "classes"))
+    assert len(store.list("forgotten/")) == 3
+    assert len(from_parquet("epochs", store.get(epochs), key=epochs, columns=["epoch"])) == 4
+    assert len(from_parquet("classes", store.get(classes), key=classes, columns=["recall_at_1"])) == 2
 
     rows = from_parquet("runs", store.get(key), key=key, columns=["run_id", "test_map_at_r"]).to_pylist()
     assert sorted(row["test_map_at_r"] for row in rows) == [2 / 3, 6 / 3]
