@@ -10,6 +10,8 @@ import typer
 from study.cli.common import cache_folder, open_plan, results_folder
 from study.cli.finding import FoundRun, NotFoundError, find_run, run_config
 from trainables.ledger import Ledger
+from trainables.ledger.folder import has_results
+from trainables.ledger.places import Place
 
 if TYPE_CHECKING:
     from trainables.config import RunConfig
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 _METRICS = ("val_map_at_r", "test_recall_at_1", "test_r_precision", "test_map_at_r")
 
 
-def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
+def debug_run(prefix: str, *, results: Place | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
     """Trains the run that `prefix` names; exits with 1 where it fails or differs from the ledger."""
     config, found = _find(prefix, results=results, spec=spec, cache=cache)
     parts = (config.dataset.title, config.loss.name, f"synthesis {config.synthesis.name}", f"seed {config.seed}")
@@ -31,7 +33,7 @@ def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Pat
 
 
 def _find(
-    prefix: str, *, results: Path | None, spec: str | None, cache: Path | None
+    prefix: str, *, results: Place | None, spec: str | None, cache: Path | None
 ) -> tuple["RunConfig", FoundRun | None]:
     if spec is None:
         found = find_run(prefix, results)
@@ -44,7 +46,7 @@ def _find(
         number = "no run" if not matches else f"more than one run ({len(matches)})"
         raise NotFoundError(f"{number} of {spec} begins with '{prefix}'; `dml-study plan {spec}` lists them")
     folder = results_folder(results, plan.study)
-    committed = (folder / "schema.json").is_file()
+    committed = has_results(folder)
     return runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -15,12 +14,13 @@ from study.cli.search_view import print_searches
 from study.plan import Cell, Plan, explain, one_cell
 from study.wording import relative
 from trainables.ledger import Commit
+from trainables.ledger.places import Place
 
 _IDS = (4, 2, 1, 0)
 """How many run ids a row shows: as many of these as the terminal has room for."""
 
 
-def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Path, *, limit: int) -> None:
+def print_plan(plan: Plan, commits: Mapping[str, Commit], folder: Place, *, limit: int) -> None:
     """Cells with their replicates and what the ledger already has."""
     console = console_out()
     counts = plan.counts

@@ -1,11 +1,12 @@
 """Runs that a sibling study already has are copied, not trained again."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 from study.plan import Plan
 from trainables.errors import LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.folder import results_beside
+from trainables.ledger.places import Place, resolved
 
 
 def adopt_siblings(plan: Plan, ledger: Ledger, *, tell: Callable[[str], None]) -> int:
@@ -17,7 +18,7 @@ def adopt_siblings(plan: Plan, ledger: Ledger, *, tell: Callable[[str], None]) -
     complete = _complete(ledger)
     missing = {run_id for run_id in plan.runs if run_id not in complete}
     adopted = 0
-    for folder in _siblings(ledger):
+    for folder in _siblings(ledger, tell):
         if not missing:
             break
         try:
@@ -30,14 +31,15 @@ def adopt_siblings(plan: Plan, ledger: Ledger, *, tell: Callable[[str], None]) -
     return adopted
 
 
-def _siblings(ledger: Ledger) -> Iterator[Path]:
-    own = Path(ledger.location)
-    for folder in sorted(own.parent.iterdir()):
-        if folder != own and (folder / "schema.json").is_file():
-            yield folder
+def _siblings(ledger: Ledger, tell: Callable[[str], None]) -> Sequence[Place]:
+    try:
+        return results_beside(resolved(ledger.location))
+    except LedgerError as error:
+        tell(f"sibling studies are not looked at: {error}")
+        return []
 
 
-def _adopt(ledger: Ledger, folder: Path, missing: set[str]) -> set[str]:
+def _adopt(ledger: Ledger, folder: Place, missing: set[str]) -> set[str]:
     sibling = Ledger.open(folder)
     return set(ledger.adopt(sibling, *sorted(_complete(sibling) & missing)))
 

@@ -22,6 +22,7 @@ from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
 from trainables.ledger.names import KEPT_KEYS
+from trainables.ledger.places import Place
 
 _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
@@ -42,7 +43,7 @@ class _Work:
     adopted: int = 0
 
 
-def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions) -> Summary:
+def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions) -> Summary:
     """Searches the settings of tuned methods, then trains every due run of a plan, into the ledger at `results`.
 
     Raises:

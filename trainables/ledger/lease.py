@@ -14,6 +14,8 @@ from uuid import uuid4
 
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError, StaleDriverError
+from trainables.ledger.generations import new_generation
+from trainables.ledger.places import keyed
 from trainables.ledger.process import own_start_time, process_start_time
 from trainables.ledger.store import Store
 
@@ -55,8 +57,9 @@ def read_driver(store: Store) -> Driver | None:
     except MissingKeyError:
         return None
     except (ValueError, TypeError) as error:
+        place = keyed(store.location, DRIVER_KEY)
         raise LedgerError(
-            f"{store.location}/{DRIVER_KEY} is damaged ({error}); delete it if no `dml-study run` works on this folder"
+            f"{place} is damaged ({error}); delete it if no `dml-study run` works on this folder"
         ) from error
 
 
@@ -123,14 +126,14 @@ class Lease:
         Raises:
             LedgerError: another driver is alive; the message names its host and process.
         """
-        last = self._wait_until_free()
+        last, token = self._wait_until_free(), uuid4().hex
         self._mine = Driver(
-            generation=(last.generation if last else 0) + 1,
+            generation=new_generation(self._store, last.generation if last else 0, token=token, sleep=self._sleep),
             host=socket.gethostname(),
             pid=os.getpid(),
             process_start_time=own_start_time(),
             renewed_at=_now(),
-            token=uuid4().hex,
+            token=token,
         )
         self._write(self._mine)
         self._sleep(_SETTLE_SECONDS)  # of two that start together, the later write wins
