@@ -20,7 +20,7 @@ _Result = TypeVar("_Result")
 
 _PAUSES = (1.0, 4.0, 15.0, 30.0)
 """Seconds between tries. With pyarrow's own tries of 6 s each, a storage may be gone for a minute."""
-_FIRST_TRIES = 2
+_FIRST_TRIES = 1
 """An address that never answered is wrong rather than busy: the user hears of it soon."""
 
 _CREDENTIALS = (
