@@ -78,6 +78,7 @@ def _handler(owner: S3Server) -> type[BaseHTTPRequestHandler]:
 
 class _Requests(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms
     store: S3Server
 
     def log_message(self, format: str, *arguments: Any) -> None:

@@ -152,7 +152,8 @@ def test_sweep_finishes_every_committed_run(ledger: Ledger) -> None:
     assert ledger.list("live/") == [f"live/{run_name(3)}.0002_01.json"]
 
 
-def test_names_alone_tell_what_is_done(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_alone_tell_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger.open(tmp_path / "results", create=True)
     commit_runs(ledger, range(5))
     ledger.compact(minimum_parts=1)
     commit_runs(ledger, range(5, 8))
