@@ -72,6 +72,23 @@ def batch_norm(config: Config) -> str:
     return names.get(policy, policy) if at(config, "backbone.trainable", True) else ""
 
 
+def _input(config: Config) -> str:
+    """How pixels are scaled, where it is not as the backbone's weights were made for."""
+    if at(config, "backbone.preprocessing", "imagenet") == "caffe":
+        return "BGR 0–255 input"
+    mean = at(config, "backbone.mean")
+    if mean is None or list(mean) == _BN_INCEPTION_MEAN:
+        return "usual"
+    return f"input less BGR {', '.join(f'{value:g}' for value in mean)}"
+
+
+_BN_INCEPTION_MEAN = [104, 117, 128]
+
+
+def _steps(config: Config) -> str:
+    return _text(config, path="training.steps_per_epoch") or "a pass over the images"
+
+
 def _pooling(config: Config) -> str:
     kind = str(at(config, "backbone.pooling", "avg"))
     if at(config, "backbone.features") == "vector":
@@ -203,6 +220,7 @@ CROPS = (
 )
 NETWORK = (
     Fact("backbone", network_name, limit=8),
+    Fact("input", _input, "{}", "usual"),
     Fact("training of the backbone", lambda c: "trained" if at(c, "backbone.trainable", True) else "frozen", "{}",
          "trained"),
     Fact("batch norm", batch_norm, "batch norm {}", "trained"),
@@ -212,6 +230,7 @@ NETWORK = (
 )  # fmt: skip
 TRAINING = (
     _value("number of epochs", "training.epochs", "{} epochs"),
+    Fact("steps of an epoch", _steps, "{} steps each", "a pass over the images"),
     _value("batch size", "training.batch_size", "batches of {}"),
     Fact("sampler", _sampler),
     Fact("optimizer", _optimizer),

@@ -21,8 +21,9 @@ _REPORT_SECONDS = 1.0
 class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
-    The trial's configuration holds `run` (JSON of a RunConfig) and `session` (ledger, study, cache, generation,
-    checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and of the end.
+    The trial's configuration holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value) and `session`
+    (ledger, study, cache, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and
+    of the end.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -86,4 +87,5 @@ def _open_session(config: dict[str, Any]) -> Session:
     )
     load_plugins([Path(path) for path in settings["plugins"]])
     run = RunConfig.model_validate_json(config["run"])
-    return Session(run, ledger=Ledger.open(settings["ledger"]), options=options)
+    cutoffs = dict(config["cutoffs"])
+    return Session(run, ledger=Ledger.open(settings["ledger"]), options=options, cutoffs=cutoffs)

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.cells import UNTRAINED, Choice, PlannedCell
 from analysis.labels import enumeration, setting_text
 from analysis.loading import Results
+from analysis.metrics import describe
 from analysis.protocol import protocol_notes
 from analysis.samples import EMPTY, CellKey, Sample, valid_values
 from analysis.statistics import (
@@ -39,6 +40,7 @@ def footnotes(
         _deltas(table),
         _bold(table, cells, samples),
         choice.note if choice else "",
+        *_searched(results),
         _on_test(table),
         _readouts(cells),
         _untrained(cells),
@@ -137,6 +139,54 @@ def _to_the_best(samples: Sequence[Sample], column: Column) -> list[tuple[Sample
     known = [sample for sample in samples if sample.n >= 2]
     best = best_sample(known, higher_is_better=column.metric.higher_is_better) if known else EMPTY
     return [(sample, best) for sample in known if sample is not best]
+
+
+def _searched(results: Results) -> list[str]:
+    """How hyperparameters were chosen, where a search chose them."""
+    told: dict[str, dict[str, None]] = {}
+    for plan in results.plans.values():
+        for search in plan.get("searches", ()):
+            if search["chosen"] is not None:
+                told.setdefault(_search_text(search), {})[search["method"]] = None
+    everything = {method["name"] for plan in results.plans.values() for method in plan["methods"]} - {UNTRAINED}
+    waiting = [
+        f"{search['method']} ({_progress(search)})"
+        for plan in results.plans.values()
+        for search in plan.get("searches", ())
+        if search["chosen"] is None
+    ]
+    missing = [f"Not in the table: {enumeration(waiting)}."] if waiting else []
+    return missing + [
+        f"Hyperparameters{'' if set(methods) == everything else f' of {enumeration(methods)}'}: {text}."
+        for text, methods in told.items()
+    ]
+
+
+def _progress(search: Mapping[str, Any]) -> str:
+    """Why a search has chosen nothing yet."""
+    done = sum(setting["state"] != "unfinished" for setting in search["settings"])
+    if done == search["trials"]:
+        return "no setting of its search could be trained"
+    return f"still searched, {done} of {search['trials']} settings"
+
+
+def _search_text(search: Mapping[str, Any]) -> str:
+    sampler = _SAMPLERS.get(search["sampler"], search["sampler"])
+    metric = describe(f"test_{search['select_by']}").label
+    runs = len(search["seeds"]) * len(search["folds"])
+    return (
+        f"of {search['trials']} settings proposed by {sampler} the best by mean {metric} on validation classes "
+        f"({runs} run{'s' * (runs != 1)} each{_stopping(search)}), trained anew with other seeds"
+    )
+
+
+def _stopping(search: Mapping[str, Any]) -> str:
+    """A plan of an older version does not say whether runs stop."""
+    scheduler = search.get("scheduler", "none")
+    return "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
+
+
+_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc": "a Sobol sequence"}
 
 
 def _on_test(table: Table) -> str:

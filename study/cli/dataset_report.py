@@ -55,8 +55,9 @@ def _print_repeated(groups: Sequence[Repeated]) -> None:
         return
     several = [group for group in groups if len(group.classes) > 1]
     crossing = [group for group in groups if "train" in group.splits and len(group.splits) > 1]
+    occur = "1 image occurs" if len(groups) == 1 else f"{len(groups)} images occur"
     typer.echo(
-        f"{len(groups)} images occur more than once ({sum(len(group.paths) for group in groups)} files look the same), "
+        f"{occur} more than once ({sum(len(group.paths) for group in groups)} files look the same), "
         f"{len(several)} of them in several classes, {len(crossing)} on both sides of the split"
     )
     for group in [*several, *(group for group in groups if group not in several)][:_SHOWN]:

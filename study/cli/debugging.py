@@ -47,7 +47,12 @@ def _find(
         raise NotFoundError(f"{number} of {spec} begins with '{prefix}'; `dml-study plan {spec}` lists them")
     folder = results_folder(results, plan.study)
     committed = has_results(folder)
-    return runs[matches[0]].config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
+    config = runs[matches[0]].config
+    if config.strategy.sources and not committed:
+        raise NotFoundError(
+            f"run {matches[0]} needs what other runs keep, and {folder} has none; `dml-study run {spec}` trains them"
+        )
+    return config, FoundRun(matches[0], Ledger.open(folder)) if committed else None
 
 
 def _train(config: "RunConfig", found: FoundRun | None, *, cache: Path, pdb: bool) -> dict[str, Any]:

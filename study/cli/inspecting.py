@@ -93,7 +93,7 @@ def _study(ledger: "Ledger") -> _Study:
         from study.wording import search_titles
 
         titles = {**search_titles(plan["searches"], ledger), **titles}
-        searches = search_states(plan["searches"], ledger, set(commits))
+        searches = search_states(plan["searches"], ledger, commits)
     states = {run_id: commit.status for run_id, commit in commits.items() if run_id in titles}
     return _Study(ledger, plan, titles, states, searches, holder(ledger))
 
@@ -128,9 +128,15 @@ def _next(plan: Mapping[str, Any], where: str, counts: Mapping[str, int], waitin
     from study.wording import results_argument, spec_argument
 
     run = f"dml-study run {spec_argument(plan['spec'])}"
-    if waiting or any(search["chosen"] is None for search in plan.get("searches", ())):
+    if waiting or any(_open(search) for search in plan.get("searches", ())):
         return f"nothing is at work; `{run}` goes on"
     return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {results_argument(where)}`"
+
+
+def _open(search: Mapping[str, Any]) -> bool:
+    """Whether settings of a search are still to be trained."""
+    ended = sum(setting["state"] != "unfinished" for setting in search["settings"])
+    return search["chosen"] is None and ended < int(search["trials"])
 
 
 def _print_runs(console: "Console", state: str, runs: Mapping[str, str], titles: Mapping[str, str]) -> None:

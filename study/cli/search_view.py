@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from study.plan import Plan
     from study.search import Search
-    from trainables.ledger import Ledger
+    from trainables.ledger import Commit, Ledger
 
 
 def print_searches(console: "Console", plan: "Plan") -> None:
@@ -36,13 +36,13 @@ def print_searches(console: "Console", plan: "Plan") -> None:
         console.print(f"when they are over: {runs} trainings at most of the chosen settings", markup=False)
 
 
-def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", ended: set[str]) -> list[str]:
+def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", commits: "Mapping[str, Commit]") -> list[str]:
     """A line per search of a plan's record: settings whose runs have all ended, from names alone.
 
     Args:
         record: `searches` of `plan.json`.
         ledger: where settings are recorded.
-        ended: ids of committed runs.
+        commits: how finished runs ended.
     """
     from study.search.records import LedgerRecords
 
@@ -50,9 +50,11 @@ def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", ended: 
     for search in record:
         recorded = LedgerRecords(ledger).load(search["cell_id"])
         settings = [recorded[number] for number in sorted(recorded) if number < search["trials"]]
-        done = sum(all(run["run_id"] in ended for run in setting["runs"]) for setting in settings)
+        done = [setting for setting in settings if all(run["run_id"] in commits for run in setting["runs"])]
+        pruned = sum(any(commits[run["run_id"]].status == "pruned" for run in setting["runs"]) for setting in done)
         title = ", ".join(filter(None, (search["method"], setting_text(search["axes"]))))
-        lines.append(f"search of {title}: {done}/{search['trials']} settings{_chosen_text(search)}")
+        stopped = f" ({pruned} pruned)" if pruned else ""
+        lines.append(f"search of {title}: {len(done)}/{search['trials']} settings{stopped}{_chosen_text(search)}")
     return lines
 
 
@@ -65,9 +67,10 @@ def _chosen_text(search: Mapping[str, Any]) -> str:
 
 
 def _settings(search: "Search") -> str:
-    """Done and planned ones; how many are different, where some came again."""
-    repeated = search.distinct < len(search.candidates)
-    return f"{search.done}/{search.trials}" + (f" ({search.distinct} distinct)" if repeated else "")
+    """Done and planned ones; how many were stopped early, how many are different where some came again."""
+    notes = [f"{search.pruned} pruned"] if search.pruned else []
+    notes += [f"{search.distinct} distinct"] if search.distinct < len(search.candidates) else []
+    return f"{search.done}/{search.trials}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _value(search: "Search") -> str:

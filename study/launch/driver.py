@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
 from trainables.ledger.names import KEPT_KEYS
 from trainables.ledger.places import Place
+from trainables.training.cutoffs import NO_CUTOFFS, Cutoffs
 
 _WORKER_STARTS = 20
 """How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
@@ -126,7 +127,7 @@ def _search(work: _Work, parts: _Parts) -> None:
 
 def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: _Parts) -> None:
     session = _session(plan, parts)
-    tuning = Tuning(searches, history, lambda run: next(_configurations([run], session)))
+    tuning = Tuning(searches, history, lambda task: _configuration(task.run, session, cutoffs=task.cutoffs))
     waiting = tuning.board.waiting
     if not waiting:
         return
@@ -183,7 +184,7 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     with stop.on_signals(), Housekeeping(ledger), LiveView(plan, ledger, due, stop=stop):
         from study.launch.searcher import PlanSearcher
 
-        searcher = PlanSearcher(list(_configurations(due, session)), stop=stop)
+        searcher = PlanSearcher([_configuration(planned, session) for planned in due], stop=stop)
         _fit(searcher, name="confirm", sizes=sizes, check=parts.lease.check, stop=stop, scratch=scratch)
 
 
@@ -238,12 +239,12 @@ def _fit(
         stop.fail(f"a trial's worker could not work, or died, more than {_WORKER_STARTS} times: {reason}")
 
 
-def _configurations(due: Sequence[PlannedRun], session: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for planned in due:
-        yield {
-            "run_id": planned.run_id,
-            "sources": planned.sources,
-            "run": planned.config.model_dump_json(),
-            "session": session,
-            "resources": demand(planned.resources),
-        }
+def _configuration(planned: PlannedRun, session: dict[str, Any], *, cutoffs: Cutoffs = NO_CUTOFFS) -> dict[str, Any]:
+    return {
+        "run_id": planned.run_id,
+        "sources": planned.sources,
+        "run": planned.config.model_dump_json(),
+        "cutoffs": list(cutoffs.items()),
+        "session": session,
+        "resources": demand(planned.resources),
+    }

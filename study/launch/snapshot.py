@@ -49,6 +49,8 @@ class Snapshot:
         failed = sum(status == "failed" for status in self.finished.values())
         parts = [f"{len(self.finished)}/{self.total} done", f"{len(self.running)} running"]
         parts += [f"{failed} failed"] if failed else []
+        pruned = sum(status == "pruned" for status in self.finished.values())
+        parts += [f"{pruned} pruned"] if pruned else []
         return ", ".join([*parts, "stopping" if self.stopping else self._time_left()])
 
     def _time_left(self) -> str:

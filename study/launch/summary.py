@@ -44,7 +44,7 @@ class Summary:
         interrupted: a signal ended the launch early.
         errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
         settings: of all searches; settings_done: how many of them are finished.
-        tune_failed: runs of these settings that failed.
+        tune_failed, tune_pruned: runs of these settings that failed, and that were stopped early.
         hopeless: searches that are over and found no setting that trains.
     """
 
@@ -60,6 +60,7 @@ class Summary:
     settings: int = 0
     settings_done: int = 0
     tune_failed: int = 0
+    tune_pruned: int = 0
     hopeless: list[str] = field(default_factory=list)
 
 
@@ -100,9 +101,11 @@ def summarised(
 
 def _searched(plan: Plan, commits: Mapping[str, Commit]) -> dict[str, Any]:
     tuned = {run.run_id for search in plan.searches for each in search.candidates for run in each.runs}
+    states = [commits[run_id].status for run_id in tuned & commits.keys()]
     return {
         "settings": sum(search.trials for search in plan.searches),
         "settings_done": sum(search.done for search in plan.searches),
-        "tune_failed": sum(commits[run_id].status == "failed" for run_id in tuned & commits.keys()),
+        "tune_failed": states.count("failed"),
+        "tune_pruned": states.count("pruned"),
         "hopeless": [search.cell.title for search in plan.searches if search.over and search.chosen is None],
     }

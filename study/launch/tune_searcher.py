@@ -1,11 +1,15 @@
 """What Ray Tune tries next while hyperparameters are searched: the runs of the settings that may start by now."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
 from study.launch.signals import StopRequest
 from study.launch.tuning import Tuning
+
+_Result = TypeVar("_Result")
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]
@@ -19,7 +23,7 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     def suggest(self, trial_id: str) -> Any:
         if self._stop.requested or self._tuning.board.over:
             return Searcher.FINISHED
-        configuration = self._tuning.next()
+        configuration = self._guarded(self._tuning.next)
         if configuration is not None:
             self._started[trial_id] = configuration["run_id"]
         return configuration
@@ -30,7 +34,15 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
             self._stop.request()
         run_id = self._started.pop(trial_id, None)
         if run_id is not None:
-            self._tuning.ended(run_id)
+            self._guarded(partial(self._tuning.ended, run_id))
+
+    def _guarded(self, action: Callable[[], _Result]) -> _Result | None:
+        """Tune logs what a searcher raises and waits for ever; an error of storage or sampler ends the launch."""
+        try:
+            return action()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next launch goes on
+            self._stop.fail(str(error) or type(error).__name__)
+            return None
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the ledger and the records know it all."""

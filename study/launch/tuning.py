@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.launch.progress import LiveView
-from study.plan import Plan, PlannedRun, fitting_searches
-from study.search import Board, Candidate, Search, SearchHistory
+from study.plan import Plan, fitting_searches
+from study.search import Board, Candidate, Search, SearchHistory, Task
 from study.search.records import LedgerRecords
 from study.wording import setting_titles
 from trainables.ledger import Ledger
@@ -44,12 +44,12 @@ class Tuning:
     Attributes:
         searches: those to finish.
         history: what the searches read their values through.
-        configure: a run as the trial's configuration.
+        configure: a run and its cutoffs as the trial's configuration.
     """
 
     searches: Sequence[Search]
     history: SearchHistory
-    configure: Callable[[PlannedRun], dict[str, Any]]
+    configure: Callable[[Task], dict[str, Any]]
 
     def __post_init__(self) -> None:
         self._view: LiveView | None = None
@@ -64,8 +64,11 @@ class Tuning:
 
     def next(self) -> dict[str, Any] | None:
         """The configuration of a run that can start; None where none can."""
-        run = self.board.next()
-        return None if run is None else self.configure(run)
+        task = self.board.next()
+        if task is None:
+            return None
+        self.history.reopen(task.run.run_id)
+        return self.configure(task)
 
     def ended(self, run_id: str) -> None:
         """A trial has ended: how its run did stands in the ledger."""

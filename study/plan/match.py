@@ -26,6 +26,8 @@ def _test(key: str, values: tuple[Any, ...]) -> Fits:
         return lambda method, axes, layered: method in values
     section, *rest = key.split(".")
     path = tuple(rest)
+    if section not in sections.sections():  # an axis that is no setting, such as `readout`
+        return lambda method, axes, layered: axes.get(key, MISSING) in values
     if not path and sections.is_part(section):
         return lambda method, axes, layered: axes.get(key) in values or layered[section].choice in values
     return lambda method, axes, layered: axes.get(key, MISSING) in values or layered[section].get(path) in values

@@ -47,6 +47,10 @@ def _read(cell: Made) -> Iterator[Made]:
     readings = cell.config.protocol.readout
     if not readings:
         yield cell
+    elif all(reading.startswith("concat") for reading in readings):
+        raise _ReadoutError(
+            f"'{readings[0]}' joins the models whose row is 'mean'; write readout: [mean, {readings[0]}]"
+        )
     for reading in readings:
         kind, _, width = reading.partition("_")
         folds = len({each.fold for each in cell.replicates})

@@ -1,6 +1,6 @@
 """Tuned methods in a plan: the search of every cell of theirs, and the cell that a finished search leaves."""
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,13 +12,16 @@ from study.plan.grid import Draft
 from study.plan.layers import Sections, applied
 from study.plan.plan import PlannedRun
 from study.plan.untrained import Made
+from study.search.candidate import Candidate
 from study.search.cell import SearchCell, cell_id
 from study.search.history import History
 from study.search.sampling import SAMPLERS
-from study.search.search import Candidate, Search
+from study.search.search import Search
 from study.search.space import Params, Space
+from study.search.stopping import RULES
 from study.spec.errors import Place, Problems
 from study.spec.spec import Method, Spec
+from study.spec.tune import Dimension
 from trainables.config import IDENTITY_VERSION, Keep, RunConfig
 from trainables.errors import ConfigError
 from trainables.parts import identity
@@ -33,9 +36,13 @@ def check_searches(spec: Spec, problems: Problems) -> None:
     if not tuned:
         return
     stage = spec.tune_stage
-    if stage.scheduler != "none":
-        text = "settings are not stopped early yet; write `scheduler: none`, and fewer trials or epochs for less work"
-        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", f"is {json.dumps(stage.scheduler)}; {text}")
+    if isinstance(stage.scheduler, dict):
+        name = stage.scheduler["ray"]
+        text = (
+            f"is Ray Tune's '{name}', whose stops depend on timing and cannot be repeated, so it is not available; "
+            f"write {' or '.join(RULES)}, whose cutoffs come from finished settings, or none"
+        )
+        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", text)
     if stage.sampler not in SAMPLERS:
         text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
         problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
@@ -66,6 +73,7 @@ def with_searches(
         if not dimensions:
             ready.append(draft)
             continue
+        _check_rules(draft, dimensions, problems)
         cell = _Tuned(spec, draft, Space.of(dimensions), configs).cell(problems)
         if cell is None:
             continue
@@ -74,6 +82,16 @@ def with_searches(
         if search.chosen is not None:
             ready.append(_chosen(draft, search, search.chosen))
     return ready, searches
+
+
+def _check_rules(draft: Draft, dimensions: Mapping[str, Dimension], problems: Problems) -> None:
+    """A rule beats all else, and a search would beat it."""
+    for key, dimension in dimensions.items():
+        section, _, path = key.partition(".")
+        setting = draft.sections[section].source(path)
+        if setting is not None and re.fullmatch(r"rule \d+", setting.source.layer):
+            text = f"is set by {setting.source.layer} ({setting.source.place}) in this cell; take one of the two away"
+            problems.add(dimension.place, f"methods.{draft.method.name}.tune.{key}", text)
 
 
 def waiting_methods(searches: Sequence[Search]) -> frozenset[str]:
@@ -99,9 +117,30 @@ def search_advice(searches: Sequence[Search]) -> Iterator[str]:
                 f"the space of '{search.cell.title}' has {size} settings, fewer than its {search.trials} trials; "
                 "a setting that comes again costs nothing"
             )
+        if unstopped := _unstopped(search):
+            yield f"no run of '{search.cell.title}' can be stopped early: {unstopped}"
         if search.over and search.chosen is None:
             reason = next((each.error for each in search.candidates if each.error), "see `dml-study status`")
             yield f"no setting of '{search.cell.title}' could be trained: {reason}"
+
+
+def _unstopped(search: Search) -> str:
+    """Why a scheduler has nothing to do."""
+    rule, window = search.stops.rule, search.cell.stage.window
+    if rule is None:
+        return ""
+    whole = window + rule.minimum - 1
+    if search.trials <= whole:
+        return (
+            f"the first {whole} settings train to the end (window {window}, then {rule.minimum} to compare with), and "
+            f"there are {search.trials} trials; take more, or a smaller window"
+        )
+    runs = (run for candidate in search.candidates for run in candidate.runs)
+    first = next(runs, None)
+    if first is None or rule.rungs(first.config):
+        return ""
+    epochs = first.config.training.epochs
+    return f"{epochs} epochs leave no evaluation to judge it by before the last epoch and after the warm-up"
 
 
 def _teacher(config: RunConfig) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from study.plan.match import Fits, compiled
 from study.plan.plan import Plan
+from study.plan.readouts import AXIS
 from study.spec.document import parse
 from study.spec.errors import Place, SpecError
 from study.spec.sections import is_value, sections, unknown_parameter, unknown_section
@@ -58,7 +59,7 @@ def fitting_searches(plan: Plan, only: Sequence[str]) -> "list[Search]":
     Raises:
         ConfigError: as `fitting_cells`.
     """
-    fits = _compiled(plan, only)
+    fits = _compiled(plan, [text for text in only if text.partition("=")[0].strip() != AXIS])
     return [search for search in plan.searches if search.cell.fits(fits)]
 
 
@@ -90,7 +91,7 @@ def _pair(plan: Plan, text: str) -> tuple[str, str]:
     if not equals:
         raise ConfigError(f"'{text}' should be key=value, such as method={next(iter(plan.methods))}")
     section, *path = key.split(".")
-    if key == "method" or key in plan.axes:
+    if key in ("method", AXIS) or key in plan.axes:
         return key, value.strip()
     if section not in sections():
         raise ConfigError(f"'{text}': {unknown_section(section)}")

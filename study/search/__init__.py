@@ -3,10 +3,22 @@
 Free of ray and torch; optuna is imported where a setting is proposed.
 """
 
-from study.search.board import Board
+from study.search.board import Board, Task
+from study.search.candidate import Candidate
 from study.search.cell import SearchCell
 from study.search.history import History, SearchHistory, rehearsal
-from study.search.search import Candidate, Search
+from study.search.search import Search
 from study.search.space import Params, Space
 
-__all__ = ["Board", "Candidate", "History", "Params", "Search", "SearchCell", "SearchHistory", "Space", "rehearsal"]
+__all__ = [
+    "Board",
+    "Candidate",
+    "History",
+    "Params",
+    "Search",
+    "SearchCell",
+    "SearchHistory",
+    "Space",
+    "Task",
+    "rehearsal",
+]

@@ -2,9 +2,12 @@
 
 import heapq
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from study.search.search import Candidate, Search
+from study.search.candidate import Candidate
+from study.search.search import Search
+from trainables.training.cutoffs import Cutoffs
 
 if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
@@ -12,10 +15,19 @@ if TYPE_CHECKING:
 OnProposal = Callable[[Search, Candidate], None]
 
 
+@dataclass(frozen=True)
+class Task:
+    """A run to start, and where it is to stop itself."""
+
+    run: "PlannedRun"
+    cutoffs: Cutoffs
+
+
 class Board:
     """Hands out the runs of several searches, those of small setting numbers first, each run once.
 
-    Searches of one cell id are one search: their settings and runs are the same.
+    Searches of one cell id are one search: their settings and runs are the same. A run of several searches is handed
+    out again only where the one that trained it stopped it and another one would not have.
     """
 
     def __init__(
@@ -32,7 +44,7 @@ class Board:
         self._searches = list({search.cell.cell_id: search for search in searches}.values())
         self._on_proposal = on_proposal
         self._waiting: list[tuple[int, int, int, PlannedRun]] = []
-        self._handed_out: set[str] = set()
+        self._offered: set[tuple[int, str]] = set()
         self._under_way: set[str] = set()
         for index, search in enumerate(self._searches):
             for candidate in search.candidates:
@@ -42,12 +54,14 @@ class Board:
     @property
     def over(self) -> bool:
         """Whether every search has all its trials."""
-        return not self._waiting and not self._under_way and all(search.over for search in self._searches)
+        return not self._under_way and all(search.over for search in self._searches)
 
     @property
     def waiting(self) -> "list[PlannedRun]":
         """Runs that can start now, in order."""
-        return [run for *_, run in sorted(self._waiting, key=lambda item: item[:3])]
+        entries = sorted(self._waiting, key=lambda item: item[:3])
+        runs = {run.run_id: run for _, index, _, run in entries if self._searches[index].is_open(run)}
+        return [run for run_id, run in runs.items() if run_id not in self._under_way]
 
     @property
     def runs_left(self) -> int:
@@ -59,13 +73,20 @@ class Board:
         """Trainings of settings that are not proposed yet, at most."""
         return sum((search.trials - len(search.candidates)) * search.cell.runs_per_setting for search in self._searches)
 
-    def next(self) -> "PlannedRun | None":
+    def next(self) -> Task | None:
         """A run to start; None where all that can start has been handed out."""
-        if not self._waiting:
-            return None
-        run = heapq.heappop(self._waiting)[-1]
-        self._under_way.add(run.run_id)
-        return run
+        task, elsewhere = None, []
+        while self._waiting and task is None:
+            entry = heapq.heappop(self._waiting)
+            search, run = self._searches[entry[1]], entry[-1]
+            if run.run_id in self._under_way:
+                elsewhere.append(entry)
+            elif search.is_open(run):
+                task = Task(run, search.stops.cutoffs(run.run_id))
+                self._under_way.add(run.run_id)
+        for entry in elsewhere:
+            heapq.heappush(self._waiting, entry)
+        return task
 
     def ended(self, run_id: str) -> None:
         """A run is committed: settings that waited for it are proposed."""
@@ -79,8 +100,8 @@ class Board:
 
     def _offer(self, index: int, candidate: Candidate) -> None:
         search = self._searches[index]
-        runs = [run for run in search.open_runs(candidate) if run.run_id not in self._handed_out]
-        self._handed_out.update(run.run_id for run in runs)
+        runs = [run for run in search.open_runs(candidate) if (index, run.run_id) not in self._offered]
+        self._offered.update((index, run.run_id) for run in runs)
         for position, run in enumerate(runs):
             heapq.heappush(self._waiting, (candidate.number, index, position, run))
         if runs:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from study.search.space import Params, Space
+from study.search.stopping import rule_of
 from study.spec.model import Resources, TuneStage
+from trainables.errors import LedgerError
 from trainables.training.config import Protocol
 
 if TYPE_CHECKING:
@@ -54,6 +56,20 @@ class SearchCell:
     def runs_per_setting(self) -> int:
         return len(self.stage.seeds) * len(self.folds)
 
+    def recorded_params(self, number: int, record: Mapping[str, Any]) -> Params:
+        """The values of a setting on record.
+
+        Raises:
+            LedgerError: they are none of this space.
+        """
+        params: Params = record["params"]
+        if not self.space.holds(params):
+            raise LedgerError(
+                f"search/{self.cell_id}/{number}.json has the values {dict(params)}, which are no setting of "
+                f"{', '.join(self.space.keys)}; restore it, or delete it to have it proposed again"
+            )
+        return params
+
 
 def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: tuple[int, ...]) -> str:
     """Content address of a search.
@@ -72,5 +88,7 @@ def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: t
         "seeds": list(stage.seeds),
         "folds": list(folds),
     }
+    if rule := rule_of(stage.scheduler):
+        content["stopping"] = rule.record()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

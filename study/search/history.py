@@ -1,16 +1,22 @@
 """What a results folder knows of searches: their recorded settings, and how runs ended."""
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 from study.search.cell import SearchCell
 from study.search.records import LedgerRecords, NoRecords
 from study.search.search import Search
 from trainables.ledger import Ledger
+from trainables.training.cutoffs import Curve
 
-_COLUMNS = ("run_id", "status", "val_recall_at_1", "val_r_precision", "val_map_at_r", "extra")
+Row = dict[str, Any]
+
+_METRICS = ("val_recall_at_1", "val_r_precision", "val_map_at_r", "extra")
+_COLUMNS = ("run_id", "status", "stage", *_METRICS)
+_EPOCH_COLUMNS = ("run_id", "epoch", "steps", *_METRICS)
 
 
 class History(Protocol):
@@ -31,14 +37,22 @@ class SearchHistory:
 
     def __init__(self, ledger: Ledger) -> None:
         self.records = LedgerRecords(ledger)
+        self._ledger = ledger
         self._values = LedgerValues(ledger)
+        self._curves = LedgerCurves(ledger, self._values)
 
     def search(self, cell: SearchCell) -> Search:
-        return Search(cell, records=self.records, values=self._values)
+        return Search(cell, records=self.records, values=self._values, curves=self._curves)
 
     def look(self, run_ids: Collection[str]) -> None:
         """Reads how these runs ended."""
         self._values.look(run_ids)
+        self._curves.look(run_ids)
+
+    def reopen(self, run_id: str) -> None:
+        """Takes a run off the ledger that one search stopped, before it is trained again for another."""
+        if self._values.stopped(run_id):
+            self._ledger.forget(run_id)
 
 
 @dataclass(frozen=True)
@@ -61,27 +75,64 @@ class LedgerValues:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._rows: dict[str, dict[str, Any]] | None = None
 
     def __call__(self, run_id: str, metric: str) -> float | None:
-        if self._rows is None:
-            self._rows = {}
-            if self._ledger.commits():
-                self._add(self._ledger.read("runs", columns=_COLUMNS).to_pylist())
         row = self._rows.get(run_id)
-        return None if row is None else _value(row, f"val_{metric}")
+        return None if row is None or row["status"] == "pruned" else _value(row, f"val_{metric}")
+
+    @cached_property
+    def _rows(self) -> dict[str, Row]:
+        if not self._ledger.commits():
+            return {}
+        return {row["run_id"]: row for row in self._ledger.read("runs", columns=_COLUMNS).to_pylist()}
+
+    @property
+    def tuned(self) -> list[str]:
+        """Finished runs of the tune stage."""
+        return [run_id for run_id, row in self._rows.items() if row["stage"] == "tune"]
+
+    def stopped(self, run_id: str) -> bool:
+        """Whether a search stopped a run."""
+        return run_id in self._rows and self._rows[run_id]["status"] == "pruned"
 
     def look(self, run_ids: Collection[str]) -> None:
         """Reads the rows of runs that have ended since."""
-        self("", "")
-        self._add(self._ledger.read("runs", columns=_COLUMNS, run_ids=run_ids).to_pylist())
-
-    def _add(self, rows: Iterable[dict[str, Any]]) -> None:
-        assert self._rows is not None
+        rows = self._ledger.read("runs", columns=_COLUMNS, run_ids=run_ids).to_pylist()
         self._rows.update((row["run_id"], row) for row in rows)
 
 
-def _value(row: dict[str, Any], column: str) -> float:
+class LedgerCurves:
+    """Validation of finished tune runs, epoch by epoch; the table is read when the first curve is asked for."""
+
+    def __init__(self, ledger: Ledger, values: LedgerValues) -> None:
+        self._ledger, self._values = ledger, values
+        self._curves: dict[tuple[str, str], Curve] = {}
+
+    def __call__(self, run_id: str, metric: str) -> Curve:
+        key = (run_id, metric)
+        if key not in self._curves:
+            self._curves[key] = Curve.of(self._rows.get(run_id, ()), metric=metric)
+        return self._curves[key]
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        return self._read(self._values.tuned)
+
+    def look(self, run_ids: Collection[str]) -> None:
+        """Reads the rows of runs that have ended since, where any were read before."""
+        if "_rows" in self.__dict__:
+            self._rows.update(self._read(run_ids))
+            self._curves = {key: curve for key, curve in self._curves.items() if key[0] not in run_ids}
+
+    def _read(self, run_ids: Collection[str]) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        if run_ids:
+            for row in self._ledger.read("epochs", columns=_EPOCH_COLUMNS, run_ids=run_ids).to_pylist():
+                found.setdefault(row["run_id"], []).append(row)
+        return found
+
+
+def _value(row: Row, column: str) -> float:
     """NaN of a run that did not get there, or measured no such thing."""
     value = row.get(column, dict(row["extra"] or []).get(column))
     return math.nan if row["status"] != "complete" or value is None else float(value)

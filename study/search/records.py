@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from trainables.errors import LedgerError
 from trainables.ledger import Ledger
+from trainables.training.cutoffs import Cutoffs
 
 Record = dict[str, Any]
 
@@ -57,14 +58,23 @@ class LedgerRecords:
     def _read(self, key: str) -> Record:
         try:
             record = json.loads(self._ledger.get(key))
-            if isinstance(record, dict) and isinstance(record["params"], dict):
+            if isinstance(record, dict) and isinstance(record["params"], dict) and isinstance(record["runs"], list):
+                recorded_cutoffs(record)
                 return record
-            reason = "it has no params"
-        except (ValueError, KeyError) as error:
+            reason = "it has no params or no runs"
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error)
         raise LedgerError(
             f"{self._ledger.location}/{key} is damaged ({reason}); restore it, or delete it to have it proposed again"
         )
+
+
+def recorded_cutoffs(record: Record) -> dict[tuple[int, int | None], Cutoffs]:
+    """(seed, fold) -> cutoffs of that run of a setting; none where its search stops nothing."""
+    return {
+        (run["seed"], run["fold"]): {int(epoch): float(value) for epoch, value in run.get("cutoffs", ())}
+        for run in record["runs"]
+    }
 
 
 def _key(cell_id: str, number: int) -> str:

@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from study.search.space import Params, Space, count_of
 from study.spec.tune import Choice, Distribution
@@ -19,13 +19,23 @@ _LEGACY_SEEDS = 2**32
 """numpy's older generators, which Optuna uses, take seeds below."""
 
 
+class Pruned(NamedTuple):
+    """Where a setting stood when it was stopped: a score (larger is better) after so many epochs."""
+
+    epoch: int
+    score: float
+
+
+Score = float | Pruned
+
+
 def suggest(
     space: Space,
     *,
     sampler: str,
     scope: Sequence[int | str],
     number: int,
-    finished: Sequence[tuple[Params, float]],
+    finished: Sequence[tuple[Params, Score]],
     running: Sequence[Params],
 ) -> dict[str, Any]:
     """Setting `number` of a search.
@@ -36,7 +46,8 @@ def suggest(
         scope: what the random numbers belong to: a base seed and the search's cell.
         number: of the setting, from 0.
         finished: settings that the sampler learns from, in number order, with their scores (larger is better; NaN for
-            one that failed).
+            one that failed). TPE ranks stopped ones below all others, by epoch and then by score, as Optuna does with
+            trials of its own pruners (`TPESampler`); the Gaussian process, which knows no such rank, takes the worst.
         running: the settings between those and this one; their scores are not looked at, known or not.
 
     Raises:
@@ -71,18 +82,19 @@ def _sampler(name: str, seed: int) -> Any:
 def _asked(
     space: Space,
     sampler: Any,
-    finished: Sequence[tuple[Params, float]],
+    finished: Sequence[tuple[Params, Score]],
     running: Sequence[Params],
 ) -> dict[str, Any]:
     """Asks a sampler about a fresh study in memory that holds what is known."""
     optuna = _optuna()
     distributions = {key: _distribution(distribution) for key, distribution in space.distributions()}
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    lowest = worst([score for _, score in finished])
+    lowest = worst([score for _, score in finished if not isinstance(score, Pruned)])
+    ranks = isinstance(sampler, optuna.samplers.TPESampler)
     for params, score in finished:
-        value = score if math.isfinite(score) else lowest
+        ending = _pruned(score) if isinstance(score, Pruned) and ranks else {"value": _finite(score, lowest)}
         study.add_trial(
-            optuna.trial.create_trial(params=_encoded(space, params), distributions=distributions, value=value)
+            optuna.trial.create_trial(params=_encoded(space, params), distributions=distributions, **ending)
         )
     for params in running:
         study.add_trial(
@@ -92,6 +104,14 @@ def _asked(
         )
     with _one_thread():
         return _decoded(space, study.ask(distributions).params)
+
+
+def _pruned(score: Pruned) -> dict[str, Any]:
+    return {"state": _optuna().trial.TrialState.PRUNED, "intermediate_values": {score.epoch: score.score}}
+
+
+def _finite(score: Score, lowest: float) -> float:
+    return lowest if isinstance(score, Pruned) or not math.isfinite(score) else score
 
 
 def _optuna() -> Any:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from study.search.candidate import Candidate
 from study.search.cell import SearchCell
-from study.search.records import Records
-from study.search.sampling import suggest
+from study.search.records import Record, Records, recorded_cutoffs
+from study.search.sampling import Score, suggest
 from study.search.space import Params
+from study.search.stopping import Curves, Stops, no_curves, rule_of
 from trainables.errors import ConfigError
 from trainables.metrics import sign
 
@@ -16,29 +17,9 @@ if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
 
 Values = Callable[[str, str], float | None]
-"""(run id, validation metric) -> value; NaN of a run that failed, None of one that is not finished."""
+"""(run id, validation metric) -> value; NaN of a run that failed, None of one that is not finished or was stopped."""
 
-State = Literal["unfinished", "complete", "failed"]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One setting of a search.
-
-    Attributes:
-        runs: its trainings, seeds first; none where its values cannot stand together.
-        error: why they cannot.
-    """
-
-    number: int
-    params: Params
-    runs: "tuple[PlannedRun, ...]" = field(repr=False)
-    error: str = ""
-
-    def record(self) -> dict[str, Any]:
-        """The setting as JSON values."""
-        runs = [{"seed": run.seed, "fold": run.fold, "run_id": run.run_id} for run in self.runs]
-        return {"number": self.number, "params": dict(self.params), "runs": runs}
+State = Literal["unfinished", "complete", "failed", "pruned"]
 
 
 class Search:
@@ -46,22 +27,26 @@ class Search:
 
     Setting n waits until the settings 0 to n - window are finished and learns from those alone, in number order; the
     settings in between count as running, finished or not. So every order of finishing gives the same settings.
+    Its runs get their cutoffs from these settings too, and every order of finishing gives the same stops.
     """
 
-    def __init__(self, cell: SearchCell, *, records: Records, values: Values) -> None:
+    def __init__(self, cell: SearchCell, *, records: Records, values: Values, curves: Curves = no_curves) -> None:
         """Takes up what is recorded, up to the number of trials.
 
         Args:
             records: where settings are kept.
             values: how runs ended.
+            curves: their validation, for a search that stops poor settings early.
         """
         self.cell = cell
+        self.stops = Stops(rule_of(cell.stage.scheduler), metric=cell.select_by, curves=curves)
         self.candidates: list[Candidate] = []
         self._records, self._values = records, values
         self._scores: dict[int, float] = {}
         recorded = records.load(cell.cell_id)
         while len(self.candidates) < min(self.trials, len(recorded)) and len(self.candidates) in recorded:
-            self._add(recorded[len(self.candidates)]["params"])
+            number = len(self.candidates)
+            self.candidates.append(self._recalled(number, recorded[number]))
         self._recorded = {number: record for number, record in recorded.items() if number >= len(self.candidates)}
 
     @property
@@ -74,9 +59,8 @@ class Search:
         while len(self.candidates) < self.trials and self._leading() > len(self.candidates) - self.cell.stage.window:
             number = len(self.candidates)
             record = self._recorded.get(number)
-            candidate = self._add(self._suggestion(number) if record is None else record["params"])
-            if record is None:
-                self._records.put(self.cell.cell_id, number, self._record(candidate))
+            candidate = self._proposed(number) if record is None else self._recalled(number, record)
+            self.candidates.append(candidate)
             new.append(candidate)
         return new
 
@@ -85,29 +69,39 @@ class Search:
         return self.score(candidate) is not None
 
     def score(self, candidate: Candidate) -> float | None:
-        """The mean over a setting's runs, larger is better; NaN where one failed, None where one is missing."""
+        """The mean over a setting's runs, larger is better; NaN where one failed or was stopped, None where one is
+        missing."""
         known = self._scores.get(candidate.number)
         if known is None:
-            known = _mean([self._values(run.run_id, self.cell.select_by) for run in candidate.runs])
+            known = _mean([self._value(run) for run in candidate.runs])
             if known is None:
                 return None
             known = self._scores[candidate.number] = sign(self.cell.select_by) * known
         return known
 
     def value(self, candidate: Candidate) -> float | None:
-        """The mean validation metric of a setting; None where it failed or is not finished."""
+        """The mean validation metric of a setting; None where it failed, was stopped, or is not finished."""
         score = self.score(candidate)
         return None if score is None or math.isnan(score) else sign(self.cell.select_by) * score
 
     def state(self, candidate: Candidate) -> State:
         if not self.finished(candidate):
             return "unfinished"
-        return "failed" if self.value(candidate) is None else "complete"
+        if self.value(candidate) is not None:
+            return "complete"
+        stopped = [self.stops.stopped(run) is not None for run in candidate.runs]
+        failed = [not stop and _is_nan(self._value(run)) for run, stop in zip(candidate.runs, stopped, strict=True)]
+        return "pruned" if any(stopped) and not any(failed) else "failed"
 
     @property
     def done(self) -> int:
         """Number of settings that are finished."""
         return sum(self.finished(candidate) for candidate in self.candidates)
+
+    @property
+    def pruned(self) -> int:
+        """Number of settings of which a run was stopped."""
+        return sum(self.state(candidate) == "pruned" for candidate in self.candidates)
 
     @property
     def over(self) -> bool:
@@ -135,7 +129,11 @@ class Search:
 
     def open_runs(self, candidate: Candidate) -> "list[PlannedRun]":
         """Runs of a setting that have not ended."""
-        return [run for run in candidate.runs if self._values(run.run_id, self.cell.select_by) is None]
+        return [run for run in candidate.runs if self.is_open(run)]
+
+    def is_open(self, run: "PlannedRun") -> bool:
+        """Whether a run has not ended for this search; one that another search stopped has, if it stops here too."""
+        return self._value(run) is None
 
     @property
     def runs_left(self) -> int:
@@ -155,6 +153,20 @@ class Search:
                 today = self._suggestion(candidate.number)
                 if today != dict(candidate.params):
                     texts.append(_difference(self.cell.title, candidate, today))
+        return texts + self._different_cutoffs()
+
+    def _different_cutoffs(self) -> list[str]:
+        """A setting whose runs came before has the cutoffs of then."""
+        texts, seen = list[str](), set[str]()
+        if self.stops.rule is None:
+            return texts
+        for candidate in self.candidates:
+            if self._leading() > candidate.number - self.cell.stage.window:
+                runs = [run for run in candidate.runs if run.run_id not in seen]
+                today = self.stops.computed(runs, before=self._learned_from(candidate.number))
+                if today != {run_id: self.stops.cutoffs(run_id) for run_id in today}:
+                    texts.append(_other_cutoffs(self.cell.title, candidate))
+            seen.update(run.run_id for run in candidate.runs)
         return texts
 
     def summary(self) -> dict[str, Any]:
@@ -166,6 +178,7 @@ class Search:
             "cell_id": cell.cell_id,
             "space": cell.space.record(),
             "sampler": stage.sampler,
+            "scheduler": stage.scheduler,
             "trials": stage.trials,
             "window": stage.window,
             "seeds": list(stage.seeds),
@@ -183,37 +196,74 @@ class Search:
         return {**candidate.record(), **value, **({"error": candidate.error} if candidate.error else {})}
 
     def _record(self, candidate: Candidate) -> dict[str, Any]:
-        return {**candidate.record(), "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
+        record = candidate.record()
+        if self.stops.rule is not None:
+            for run in record["runs"]:
+                run["cutoffs"] = [list(pair) for pair in self.stops.cutoffs(run["run_id"]).items()]
+        return {**record, "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
 
-    def _add(self, params: Params) -> Candidate:
+    def _proposed(self, number: int) -> Candidate:
+        """A new setting, put on record with the cutoffs of its runs."""
+        candidate = self._candidate(self._suggestion(number))
+        self.stops.put(self.stops.computed(candidate.runs, before=self._learned_from(number)))
+        self._records.put(self.cell.cell_id, number, self._record(candidate))
+        return candidate
+
+    def _recalled(self, number: int, record: Record) -> Candidate:
+        """A setting on record, with the cutoffs that stand there."""
+        candidate = self._candidate(self.cell.recorded_params(number, record))
+        cutoffs = recorded_cutoffs(record)
+        self.stops.put({run.run_id: cutoffs.get((run.seed, run.fold), {}) for run in candidate.runs})
+        return candidate
+
+    def _candidate(self, params: Params) -> Candidate:
+        """The next setting, with its runs."""
         number = len(self.candidates)
         try:
-            candidate = Candidate(number, params, self.cell.runs(params))
+            return Candidate(number, params, self.cell.runs(params))
         except ConfigError as error:
-            candidate = Candidate(number, params, (), str(error))
-        self.candidates.append(candidate)
-        return candidate
+            return Candidate(number, params, (), str(error))
 
     def _leading(self) -> int:
         """How many settings from 0 on are finished without a gap."""
         first_open = (candidate.number for candidate in self.candidates if not self.finished(candidate))
         return next(first_open, len(self.candidates))
 
+    def _known(self, number: int) -> list[Candidate]:
+        """The settings that setting `number` learns from."""
+        return self.candidates[: max(0, number - self.cell.stage.window + 1)]
+
+    def _learned_from(self, number: int) -> "list[PlannedRun]":
+        """Runs of these settings, without those that failed: how far they came may depend on timing."""
+        runs = (run for candidate in self._known(number) for run in candidate.runs)
+        return [run for run in runs if self.stops.stopped(run) is not None or not _is_nan(self._value(run))]
+
     def _suggestion(self, number: int) -> dict[str, Any]:
-        known = max(0, number - self.cell.stage.window + 1)
+        known = self._known(number)
         return suggest(
             self.cell.space,
             sampler=self.cell.stage.sampler,
             scope=(self.cell.stage.seed, self.cell.cell_id),
             number=number,
-            finished=[(each.params, self._finite(each)) for each in self.candidates[:known]],
-            running=[each.params for each in self.candidates[known:number]],
+            finished=[(each.params, self._finite(each)) for each in known],
+            running=[each.params for each in self.candidates[len(known) : number]],
         )
 
-    def _finite(self, candidate: Candidate) -> float:
+    def _finite(self, candidate: Candidate) -> Score:
         score = self.score(candidate)
         assert score is not None, "a setting is proposed when those before its window are finished"
-        return score
+        pruned = self.stops.pruned(candidate.runs) if self.state(candidate) == "pruned" else None
+        return score if pruned is None else pruned
+
+    def _value(self, run: "PlannedRun") -> float | None:
+        """How a run ended: NaN where it failed or was stopped, None where it is not finished."""
+        if self.stops.stopped(run) is not None:
+            return math.nan
+        return self._values(run.run_id, self.cell.select_by)
+
+
+def _is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -228,6 +278,13 @@ def _difference(title: str, candidate: Candidate, today: Mapping[str, Any]) -> s
     return (
         f"{title}: setting {candidate.number} is on record as {dict(candidate.params)}, and would be proposed as "
         f"{dict(today)} today (another version of optuna, or runs that ended otherwise since); the recorded one counts"
+    )
+
+
+def _other_cutoffs(title: str, candidate: Candidate) -> str:
+    return (
+        f"{title}: setting {candidate.number} has cutoffs on record that it would not get today (runs ended otherwise "
+        "since); the recorded ones count"
     )
 
 

@@ -31,6 +31,13 @@ class Space:
         """Keys with what is drawn for them."""
         return ((dimension.key, dimension.distribution) for dimension in self.dimensions)
 
+    def holds(self, params: Params) -> bool:
+        """Whether these are values of the tuned keys, choices among those that there are."""
+        return set(params) == set(self.keys) and all(
+            not isinstance(distribution, Choice) or params[key] in distribution.values
+            for key, distribution in self.distributions()
+        )
+
     @property
     def size(self) -> int | None:
         """Number of distinct settings; None where a key has infinitely many values."""

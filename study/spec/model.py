@@ -93,7 +93,7 @@ class Resources(Config):
 
 
 def _scheduler(value: Any) -> str | dict[str, str]:
-    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, and what it stops depends on timing."""
+    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing: planning refuses it."""
     own, foreign = ("none", "halving", "asha"), ("asha", "median", "hyperband")
     if value in own or (isinstance(value, dict) and list(value) == ["ray"] and value["ray"] in foreign):
         return value  # type: ignore[no-any-return]
@@ -128,7 +128,10 @@ class TuneStage(Config):
     seeds: Numbers = (100,)
     """Seeds of every setting; its value is their mean. Disjoint from the seeds of the confirm stage."""
     scheduler: Scheduler = "none"
-    """Whether poor settings stop early."""
+    """Whether the runs of poor settings stop early. halving: after 1/4 and 1/2 of the epochs those go on that are among
+    the better half; asha: after 1/16 and 1/4, among the best quarter. A run is compared at that epoch's evaluation, by
+    `protocol.select_by`, with the runs of its seed and fold in settings 0 to n - window that came as far, once there
+    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen."""
     window: int = Field(8, ge=1)
     """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
     seed: int = Field(0, ge=0)

@@ -124,6 +124,13 @@ def test_of_many_values_only_that_they_differ() -> None:
             {"head": {"bias": False, "layer_norm": "before", "init": "xavier"}},
             "head without bias and after layer norm and with xavier init, ",
         ),
+        ({"training": {"steps_per_epoch": 25}}, "Training: 20 epochs, 25 steps each, batches of 128, "),
+        ({"backbone": {"name": "resnet50", "preprocessing": "caffe"}}, "resnet50, BGR 0–255 input, "),
+        (
+            {"backbone": {"name": "bn_inception", "mean": [103.53, 116.28, 123.675]}},
+            "bn_inception, input less BGR 103.53, 116.28, 123.675, ",
+        ),
+        ({"backbone": "bn_inception"}, "Network: bn_inception, embedding dimension"),
         ({"schedule": "cosine"}, "lr 0.001, cosine decay of lr."),
         ({"schedule": {"name": "step", "every": 49, "until": 49, "gamma": 0.1}}, "lr × 0.1 after epoch 49."),
         ({"schedule": {"name": "step", "every": 5, "until": 49}}, "lr × 0.5 every 5 epochs until 49."),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from study_in_memory import Study
 
 from analysis.tables import Table, comparison_table
@@ -75,3 +76,32 @@ def test_settings_are_chosen_within_each_reading() -> None:
     table = comparison_table(made.results(), metrics=["map_at_r"], best="val_map_at_r")
     assert [row.labels for row in table.rows] == [("base", "1.0", "mean_64"), ("base", "1.0", "concat_256")]
     assert "differ between datasets" not in "\n".join(table.footnotes)
+
+
+def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = study()
+    search = {"sampler": "tpe", "trials": 50, "seeds": [100], "folds": [0, 1, 2, 3], "select_by": "map_at_r"}
+    searches = [{**search, "method": method, "chosen": 0, "settings": []} for method in ("base", "better")]
+    plan = made.plan()
+    monkeypatch.setattr(Study, "plan", lambda self: {**plan, "searches": searches})
+    expected = (
+        "of 50 settings proposed by TPE the best by mean MAP@R on validation classes (4 runs each), trained anew with "
+        "other seeds."
+    )
+    assert f"Hyperparameters: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+    del searches[0]
+    assert f"Hyperparameters of better: {expected}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+    searches[0]["scheduler"] = "halving"
+    stopping = expected.replace("4 runs each", "4 runs each, poor ones stopped early by halving")
+    assert f"Hyperparameters of better: {stopping}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+
+
+@pytest.mark.parametrize(("done", "told"), [(1, "still searched, 1 of 3 settings"), (3, "no setting of its search")])
+def test_a_method_without_a_setting_yet_is_named(monkeypatch: pytest.MonkeyPatch, done: int, told: str) -> None:
+    made = study()
+    settings = [{"state": "failed" if number < done else "unfinished"} for number in range(3)]
+    search = {"method": "tuned", "trials": 3, "chosen": None, "settings": settings}
+    plan = made.plan()
+    monkeypatch.setattr(Study, "plan", lambda self: {**plan, "searches": [search]})
+    notes = "\n".join(comparison_table(made.results(), metrics=["map_at_r"]).footnotes)
+    assert f"Not in the table: tuned ({told}" in notes and "Hyperparameters" not in notes

@@ -3,8 +3,6 @@
 import io
 import re
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from trainables.datasets.files import DAMAGED
 from trainables.datasets.source import Framed, Reader, UnreadableImageError
 
 __all__ = ["Resize", "decode", "reader"]
@@ -19,15 +18,10 @@ __all__ = ["Resize", "decode", "reader"]
 Resize = Literal["squash", "crop", "whole"]
 
 _FAILURES = (
-    OSError,
+    *DAMAGED,
     SyntaxError,  # Pillow's word for a damaged PNG
-    ValueError,
-    EOFError,
     IndexError,
     struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    NotImplementedError,
     Image.DecompressionBombError,
 )
 _PAPER = (255, 255, 255, 255)

@@ -23,6 +23,7 @@ _TIMEOUT = 60.0
 _ATTEMPTS = 5
 _AGAIN = (408, 425, 429, 500, 502, 503, 504)
 """HTTP states that pass."""
+_GZIP = ("gzip", "x-gzip")
 _OTHER = "the server has another file than the one that the part was begun from"
 
 
@@ -98,7 +99,8 @@ def fetch(
     """
     with storage_errors(path.parent, remedy=INTO_REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+        held = FileLock(path.with_name(f".{path.name}.lock")).acquire()
+    with held:
         if not path.exists():
             part = _Part(url, part_of(path), tell)
             _complete(part, progress, tell, pause)
@@ -158,7 +160,7 @@ class _Part:
             return
         with response:
             found, partial = Remote.of(response), response.status == http.client.PARTIAL_CONTENT
-            if partial and not (found == self.remote and _range(response).startswith(f"bytes {start}-")):
+            if partial and not (self._continues(found) and _range(response).startswith(f"bytes {start}-")):
                 self._forget()
                 return
             if start and not partial:
@@ -166,6 +168,11 @@ class _Part:
                 start = 0
             self._begin(found, start)
             self._append(response, found, start, progress)
+
+    def _continues(self, found: Remote) -> bool:
+        """An answer to If-Range need not repeat what it was asked with."""
+        known = self.remote
+        return known is not None and found.size == known.size and found.validator in ("", known.validator)
 
     def _forget(self) -> None:
         self._tell(f"{self.url}: {_OTHER}; starting over")
@@ -182,7 +189,7 @@ class _Part:
                 temporary = self.state.with_name(f".{self.state.name}.{os.getpid()}")
                 temporary.write_text(json.dumps({"url": self.url, **asdict(found)}))
                 temporary.replace(self.state)
-        self.remote = found
+                self.remote = found
 
     def _append(self, response: http.client.HTTPResponse, found: Remote, start: int, progress: Progress | None) -> None:
         with storage_errors(self.path, remedy=INTO_REMEDY), self.path.open("ab") as stream:
@@ -225,10 +232,22 @@ def _request(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
         raise DataError(_gone(url, f"{error.code} {error.reason}")) from error
     except (OSError, http.client.HTTPException) as error:
         raise _DroppedError(f"{url}: {getattr(error, 'reason', error)}") from error
-    if response.headers.get_content_type() == "text/html":
+    if reason := _refused(response, url, ranged="Range" in headers):
         response.close()
-        raise DataError(_gone(url, "it gives a web page instead of the file"))
+        raise DataError(_gone(url, reason))
     return response
+
+
+def _refused(response: http.client.HTTPResponse, url: str, *, ranged: bool) -> str | None:
+    """Why an answer is not the file, nor the range of it that was asked for."""
+    if response.headers.get_content_type() == "text/html":
+        return "it gives a web page instead of the file"
+    if response.status != http.HTTPStatus.OK and not (ranged and response.status == http.HTTPStatus.PARTIAL_CONTENT):
+        return f"{response.status} {response.reason} instead of the file"
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding == "identity" or (encoding in _GZIP and url.endswith("gz")):  # many servers call a .tgz an encoded tar
+        return None
+    return f"it gives the file encoded as {encoding}, which was not asked for"
 
 
 def _read(response: http.client.HTTPResponse, url: str) -> bytes:

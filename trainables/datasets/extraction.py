@@ -1,27 +1,27 @@
 """Extraction of archives that strangers made: nothing is written outside the target, nothing but plain files."""
 
+import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from trainables.datasets.files import is_junk, opened_zip, unsafe_name
+from trainables.datasets.files import DAMAGED, is_junk, opened_zip, shown, unsafe_name
 from trainables.datasets.source import Progress
 from trainables.datasets.storage import INTO_REMEDY, mebibytes, require_room, storage_errors
 from trainables.errors import DataError
 
-__all__ = ["PACKED", "extract"]
+__all__ = ["PACKED", "extract", "require_whole"]
 
 PACKED = (".zip", ".tgz", ".tar.gz", ".tar")
 """Endings of the names of archives."""
 
 _MOST_MEMBERS = 2_000_000
 _BLOCK = 2**20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+_DAMAGED = (*DAMAGED, tarfile.TarError, RuntimeError, OverflowError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,32 @@ def extract(archive: Path, target: Path, *, inside: str = "", largest: int, prog
         raise DataError(f"{archive}: no file{place}; this is another archive")
 
 
+def require_whole(archive: Path, *, largest: int) -> None:
+    """Reads a tar or zip to its end and writes nothing: for one of which no checksum is known.
+
+    Args:
+        largest: bytes that the members of a zip declare at most.
+
+    Raises:
+        DataError: damaged, cut, or a member that `extract` refuses.
+    """
+    if zipfile.is_zipfile(archive):
+        with opened_zip(archive) as packed, _damage(archive, "it"):
+            _refuse_bomb(archive, sum(info.file_size for info in packed.infolist()), len(packed.infolist()), largest)
+            if name := packed.testzip():
+                raise zipfile.BadZipFile(f"member {shown(name)} has another checksum")
+        return
+    with _opened_tar(archive) as (tar, raw):
+        for _ in _tar_members(archive, tar, raw, archive.parent):
+            pass
+
+
 def _place(archive: Path, member: _Member, seen: set[str]) -> str:
     """The member's name without `./`, entered into `seen`."""
     name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
     reason = unsafe_name(member.name) or ("occurs twice" if member.open is not None and name in seen else None)
     if reason:
-        raise DataError(f"{archive}: member '{member.name}' {reason}; nothing of it is kept")
+        raise DataError(f"{archive}: member {shown(member.name)} {reason}; nothing of it is kept")
     if member.open is not None:
         seen.add(name)
     return name
@@ -92,7 +112,7 @@ def _write(archive: Path, member: _Member, opened: Callable[[], IO[bytes]], path
             require_room(path.parent, member.size, remedy=INTO_REMEDY)
             target = path.open("xb")
         except (FileExistsError, NotADirectoryError) as error:
-            taken = f"{archive}: member '{member.name}' is where another one is; nothing of it is kept"
+            taken = f"{archive}: member {shown(member.name)} is where another one is; nothing of it is kept"
             raise DataError(taken) from error
         with target:
             for block in _blocks(archive, member, opened):
@@ -100,11 +120,11 @@ def _write(archive: Path, member: _Member, opened: Callable[[], IO[bytes]], path
 
 
 def _blocks(archive: Path, member: _Member, opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
-    with _damage(archive, f"member '{member.name}'"):
+    with _damage(archive, f"member {shown(member.name)}"):
         stream = opened()
     with stream:
         while True:
-            with _damage(archive, f"member '{member.name}'"):
+            with _damage(archive, f"member {shown(member.name)}"):
                 block = stream.read(_BLOCK)
             if not block:
                 return
@@ -116,7 +136,8 @@ def _damage(archive: Path, what: str) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
-        raise DataError(f"{archive}: {what} cannot be read ({error}); the file is damaged, get it again") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")  # tarfile lists what it tried
+        raise DataError(f"{archive}: {what} cannot be read ({reason}); the file is damaged, get it again") from error
 
 
 @contextmanager
@@ -128,11 +149,40 @@ def _opened(archive: Path, target: Path, largest: int) -> Iterator[Iterator[_Mem
             require_room(target, declared, remedy=INTO_REMEDY)
             yield _zip_members(packed)
         return
+    with _opened_tar(archive) as (tar, raw):
+        yield _tar_members(archive, tar, raw, target)
+
+
+@contextmanager
+def _opened_tar(archive: Path) -> Iterator[tuple[tarfile.TarFile, IO[bytes]]]:
     with archive.open("rb") as raw:
         with _damage(archive, "it"):
-            tar = tarfile.open(fileobj=raw, mode="r:*")  # noqa: SIM115
+            tar = tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Header)  # noqa: SIM115
         with tar:
-            yield _tar_members(archive, tar, raw, target)
+            yield tar, raw
+
+
+class _Header(tarfile.TarInfo):
+    """A damaged header is an error; for `tarfile` every one but the first is the end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf == bytes(tarfile.BLOCKSIZE):  # the first half of the end
+                raise
+            raise tarfile.ReadError(f"{error}, where a member or the end was expected") from error
+
+
+def _require_end(tar: tarfile.TarFile) -> None:
+    """After the first block of zeros; what follows the second has the checksum of a compressed file behind it."""
+    stream = tar.fileobj
+    assert stream is not None, "an open file"
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("the end of the archive is missing")
+    while stream.read(_BLOCK):
+        pass
 
 
 def _zip_members(packed: zipfile.ZipFile) -> Iterator[_Member]:
@@ -151,10 +201,11 @@ def _tar_members(archive: Path, tar: tarfile.TarFile, raw: IO[bytes], target: Pa
     while True:
         with _damage(archive, "it"):
             info = tar.next()
-        if info is None:
-            return
+            if info is None:
+                _require_end(tar)
+                return
         if reason := unsafe_name(info.name) or _unsafe_kind(info, target):
-            raise DataError(f"{archive}: member '{info.name}' {reason}; nothing of it is kept")
+            raise DataError(f"{archive}: member {shown(info.name)} {reason}; nothing of it is kept")
         yield _Member(info.name, info.size, raw.tell(), None if info.isdir() else _tar_opener(tar, info))
         tar.members.clear()  # type: ignore[attr-defined]  # headers of a million members need gigabytes
 
@@ -170,7 +221,7 @@ def _tar_opener(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], IO[
 
 def _unsafe_kind(info: tarfile.TarInfo, target: Path) -> str | None:
     if info.issym() or info.islnk():
-        return f"is a link to '{info.linkname}'"
+        return f"is a link to {shown(info.linkname)}"
     if not (info.isreg() or info.isdir()) or info.issparse():
         return "is a device, a pipe or a sparse file"
     try:

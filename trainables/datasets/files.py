@@ -3,21 +3,31 @@
 import re
 import stat
 import threading
+import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from lzma import LZMAError
 from os import scandir
 from pathlib import Path
 from typing import IO, Protocol
 
 from trainables.errors import DataError
 
-__all__ = ["Files", "ListedFiles", "Stamp", "directory_files", "is_junk", "opened_zip", "unsafe_name", "zip_files"]
+__all__ = ["DAMAGED", "Files", "ListedFiles", "Stamp", "directory_files", "is_junk", "opened_zip", "shown"]
+__all__ += ["unsafe_name", "zip_files"]
 
 Stamp = tuple[int, ...]
 """Size in bytes, then whatever else changes when the content does (modification time in nanoseconds)."""
 
+DAMAGED = (OSError, EOFError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error, LZMAError)
+"""What reading a file, or a member of a zip, raises where bytes are missing or other ones."""
+
 _DEEPEST = 6
+_MOST_PARTS = 64
+_LONGEST = 300
+_NO_TEXT = {"Cc": "holds control characters", "Cs": "is not UTF-8"}
 
 
 class Files(Protocol):
@@ -133,11 +143,12 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """A zip after a look at its members: what could write or point outside is refused.
 
     Raises:
-        DataError: not a zip, or a member with an absolute path, `..`, a link, a password, or a name that occurs twice.
+        DataError: not a zip that can be read, or a member with an unsafe name, a link, a password, or a name that
+            occurs twice.
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGED as error:
         raise DataError(f"{path} is not a readable zip file ({error}); pack the dataset again or unpack it") from error
     with archive:
         _refuse_unsafe(path, archive)
@@ -148,7 +159,7 @@ def _refuse_unsafe(path: Path, archive: zipfile.ZipFile) -> None:
     seen: set[str] = set()
     for info in archive.infolist():
         if reason := _unsafe(info, seen):
-            raise DataError(f"{path}: member '{info.filename}' {reason}; pack the dataset again without it")
+            raise DataError(f"{path}: member {shown(info.filename)} {reason}; pack the dataset again without it")
         seen.add(info.filename)
 
 
@@ -164,10 +175,20 @@ def _unsafe(info: zipfile.ZipInfo, seen: set[str]) -> str | None:
 
 
 def unsafe_name(name: str) -> str | None:
-    """Why a member of an archive with this name could be written outside the folder that it is extracted to."""
+    """Why a member of an archive must not have this name: it leads outside, or no folder or screen can take it."""
     if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in name.split("/"):
         return "points outside the archive (absolute path, '..' or backslash)"
-    return None
+    if name.count("/") >= _MOST_PARTS:
+        return f"has more than {_MOST_PARTS} parts"
+    if name.isprintable():
+        return None
+    return next((reason for kind, reason in _NO_TEXT.items() if kind in map(unicodedata.category, name)), None)
+
+
+def shown(name: str) -> str:
+    """A member's name for messages, in quotes: of one line, and not without end."""
+    text = f"'{name}'" if name.isprintable() else ascii(name)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...'"
 
 
 def is_junk(name: str) -> bool:

@@ -34,4 +34,4 @@ def _entry(line: Line, split: str) -> Entry:
     parts = path.split("/")
     if len(parts) != 4:
         raise DataError(f"{line.place}: path '{path}' is not train_val2018/<kingdom>/<species>/<image>")
-    return Entry(path, number(parts[2], line.place, "species"), split, line.place)
+    return Entry(path, number(parts[2], line.place, "species", first=0), split, line.place)

@@ -82,14 +82,17 @@ def refuse_header(root: Path, name: str, columns: Sequence[str], *, line: int = 
         )
 
 
-def number(text: str, place: str, column: str) -> int:
+def number(text: str, place: str, column: str, *, first: int = 1) -> int:
     """A field that is an id.
 
+    Args:
+        first: the smallest id.
+
     Raises:
-        DataError: it is no positive integer.
+        DataError: it is no integer, or a smaller one.
     """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise DataError(f"{place}: {column} is '{text}', expected an integer from 1 on")
+    if not text.isascii() or not text.isdigit() or int(text) < first:
+        raise DataError(f"{place}: {column} is '{text}', expected an integer from {first} on")
     return int(text)
 
 

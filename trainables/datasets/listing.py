@@ -70,7 +70,8 @@ def index_of_samples(place: Path, samples: Iterable[Sample], tell: Tell) -> Inde
     """The index of labelled images: classes by name, images by path.
 
     Args:
-        tell: gets the faults: a split is missing, a class is in both splits, two class names look the same.
+        tell: gets the faults: a split is missing, a class is in both splits, a class has queries and no image in
+            the gallery, two class names look the same.
     """
     ordered = sorted(samples)
     splits: dict[str, set[str]] = defaultdict(set)
@@ -89,6 +90,8 @@ def index_of_samples(place: Path, samples: Iterable[Sample], tell: Tell) -> Inde
             f"{place}: {len(shared)} classes are in both splits: {_some(shared)}; retrieval is measured on unseen "
             "classes, so move each class into one split"
         )
+    if splits["gallery"] and (alone := sorted(splits["query"] - splits["gallery"])):
+        tell(f"{place}: no image in the gallery for queries of class {_some(alone)}; add some, or remove these queries")
     position = {name: number for number, name in enumerate(names)}
     return Index(
         paths=tuple(sample.path for sample in ordered),
@@ -162,7 +165,8 @@ def _sample(path: Path, line: int, row: dict[str, str | None], columns: Columns)
     name, label, split = (str(row[column]) for column in wanted)
     if split not in (*SPLITS, *SEARCHED):
         raise DataError(f"{path}, line {line}: unknown split '{split}'; write {_SPLIT_WORDS}")
-    name = name.replace("\\", "/")
+    if "\\" in name and not (path.parent / name).is_file():  # elsewhere than on Windows a name may hold one
+        name = name.replace("\\", "/")
     if PurePosixPath(name).is_absolute() or name[1:2] == ":":
         raise DataError(f"{path}, line {line}: path '{name}' is absolute; write it relative to the CSV file")
     return Sample(str(PurePosixPath(name)), label, split)

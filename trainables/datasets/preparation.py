@@ -13,7 +13,7 @@ from trainables.datasets.archives import ARCHIVES, Archive, Distribution, Origin
 from trainables.datasets.benchmarks import BenchmarkSource
 from trainables.datasets.config import Benchmark
 from trainables.datasets.download import fetch, part_of, probe
-from trainables.datasets.extraction import PACKED, extract
+from trainables.datasets.extraction import PACKED, extract, require_whole
 from trainables.datasets.source import Progress
 from trainables.datasets.storage import INTO_REMEDY, mebibytes, require_room, storage_errors
 from trainables.errors import ConfigError, DataError
@@ -210,9 +210,18 @@ def _downloaded(
     absent = [archive for archive in distribution.archives if archive not in found]
     _announce(absent, places.into, tell)
     for archive in absent:
-        check = partial(require_checksum, archive=archive, progress=progress, tell=tell)
+        check = partial(_check_download, archive=archive, largest=origin.largest, progress=progress, tell=tell)
         found[archive] = fetch(archive.url, places.into / archive.file, check=check, progress=progress, tell=tell)
     return found
+
+
+def _check_download(
+    path: Path, archive: Archive, largest: int, progress: Progress | None, tell: Callable[[str], None]
+) -> None:
+    """By its published checksum; without one, by a look into it: a server without lengths may stop early."""
+    require_checksum(path, archive, progress=progress, tell=tell)
+    if not archive.checksum and archive.file.endswith(PACKED):
+        require_whole(path, largest=largest)
 
 
 def _nothing(config: Benchmark, origin: Origin, places: _Places, distribution: Distribution | None) -> str:

@@ -4,13 +4,11 @@ import hashlib
 import json
 import logging
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.datasets.files import Files, Stamp
+from trainables.datasets.files import DAMAGED, Files, Stamp
 from trainables.datasets.source import Progress
 from trainables.datasets.storage import CACHE_REMEDY, storage_errors
 from trainables.errors import DataError
@@ -60,7 +58,7 @@ def sha256_of(files: Files, name: str) -> str:
     try:
         with files.open(name) as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except DAMAGED as error:
         raise DataError(f"{files.location}: '{name}' cannot be read ({error}); replace or remove it") from error
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isfinite
 from pathlib import PurePosixPath
 
-from trainables.datasets.files import Files
+from trainables.datasets.files import DAMAGED, Files
 from trainables.errors import DataError
 from trainables.parts import nearest
 
@@ -33,7 +33,11 @@ def read_label_file(files: Files, columns: Sequence[str], paths: Sequence[str]) 
             f"{files.location}: no {LABEL_FILE} beside the splits; {_OPTION} needs this file with the columns path, "
             f"{', '.join(columns)}"
         )
-    return read_columns(f"{files.location}: {LABEL_FILE}", files.read(LABEL_FILE), columns, paths)
+    try:
+        content = files.read(LABEL_FILE)
+    except DAMAGED as error:
+        raise DataError(f"{files.location}: {LABEL_FILE} cannot be read ({error}); replace it") from error
+    return read_columns(f"{files.location}: {LABEL_FILE}", content, columns, paths)
 
 
 def read_columns(
@@ -81,7 +85,8 @@ def _table(place: str, content: bytes, columns: Sequence[str], path_column: str)
 def _rows_by_image(place: str, table: Iterator[Row], paths: Collection[str], path_column: str) -> Mapping[str, Row]:
     rows: dict[str, Row] = {}
     for line, row in table:
-        written = str(PurePosixPath((row[path_column] or "").replace("\\", "/")))
+        name = str(PurePosixPath(row[path_column] or ""))
+        written = name if name in paths else str(PurePosixPath(name.replace("\\", "/")))
         path = written if written in paths else written.partition("/")[2]
         if path in rows:
             raise DataError(f"{place}, line {line}: '{written}' has a row already, line {rows[path][0]}; keep one")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trainables.errors import LedgerError
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.live import next_attempt, traces
-from trainables.ledger.names import TABLES, Commit, weights_key
+from trainables.ledger.names import KEPT_KEYS, TABLES, Commit
 from trainables.ledger.reading import retried, rows_of
 from trainables.ledger.schema import COLUMNS
 from trainables.ledger.store import Store
@@ -26,7 +26,7 @@ def adopt(target: Place, source: Place, run_ids: Sequence[str]) -> list[str]:
     missing = [commit for commit in wanted if commit.run_id not in have or have[commit.run_id].status != "complete"]
     taken = traces(*target)
     for commit in missing:
-        _copy_weights(target[0], source[0], commit.run_id)
+        _copy_kept(target[0], source[0], commit.run_id)
     copies = {commit.run_id: _copied(commit, taken.get(commit.run_id, set())) for commit in missing}
     for table in reversed(TABLES):  # `runs` last: it is the commit
         content = retried(source[0], partial(rows_of, *source, table, missing, columns=list(COLUMNS[table])))
@@ -36,11 +36,12 @@ def adopt(target: Place, source: Place, run_ids: Sequence[str]) -> list[str]:
     return list(copies)
 
 
-def _copy_weights(target: Store, source: Store, run_id: str) -> None:
-    """Where the run kept them: other runs may learn from it."""
-    key = weights_key(run_id)
-    if source.exists(key):
-        target.put(key, source.get(key))
+def _copy_kept(target: Store, source: Store, run_id: str) -> None:
+    """Weights and embeddings, where the run kept them: other runs may need them."""
+    for place in KEPT_KEYS.values():
+        key = place(run_id)
+        if source.exists(key):
+            target.put(key, source.get(key))
 
 
 def _complete(offered: dict[str, Commit], run_id: str, location: str) -> Commit:

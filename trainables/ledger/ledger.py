@@ -216,7 +216,8 @@ class Ledger:
     def adopt(self, other: "Ledger", *run_ids: str) -> Attempts:
         """Copies the rows of complete runs from a sibling, with `origin` set to its location.
 
-        Artifacts are not copied. A run keeps its attempt, unless an attempt of that name left a trace here.
+        What they kept for other runs comes with them. A run keeps its attempt, unless an attempt of that name left a
+        trace here.
 
         Args:
             other: the sibling.

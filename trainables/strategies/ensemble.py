@@ -35,7 +35,8 @@ class FoldEnsemble(Evaluation):
     def validation(self) -> dict[str, float]:
         """The models' means: each class that one of them validates on, the others were trained on."""
         found: list[dict[str, float]] = [each["validation"] for each in self._members]
-        return {key: sum(metrics[key] for metrics in found) / len(found) for key in found[0]}
+        shared = [key for key in found[0] if all(key in metrics for metrics in found)]  # k may differ between runs
+        return {key: sum(metrics[key] for metrics in found) / len(found) for key in shared}
 
     @cached_property
     def _members(self) -> list[dict[str, Any]]:
@@ -50,7 +51,8 @@ class FoldEnsemble(Evaluation):
             content, _ = checkpoint.from_bytes(self.artifacts(key))
             found, _ = len(content["embeddings"]), content["validation"]
         except (MissingKeyError, ValueError, KeyError) as error:
-            raise DataError(f"{key} cannot be read ({error}); {_REMEDY}") from error
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{key} cannot be read ({reason}); {_REMEDY}") from error
         if found != expected:
             raise DataError(f"{key} has {found} embeddings for {expected} test images; {_REMEDY}")
         return content

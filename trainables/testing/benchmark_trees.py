@@ -116,7 +116,7 @@ def write_inaturalist(root: Path, *, classes: int = 3, images: int = 2) -> Path:
         rows = []
         for key in range(classes):
             for number in range(images):
-                species = 2 * key + seed + 1
+                species = 2 * key + seed  # they count from 0
                 path = f"train_val2018/{kingdom}/{species}/{species:04x}{number:04x}.jpg"
                 write_image(root / path, seed=1000 * species + number)
                 rows.append(path)

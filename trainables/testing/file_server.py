@@ -21,6 +21,9 @@ class FileServer:
         drop_after: bytes of a body after which each connection is closed; taken from the front, then none.
         pause_after: bytes of a body after which it waits for `resume`.
         errors: HTTP states to answer first.
+        state: of an answer with the whole file.
+        fields: further header fields of every answer with a file.
+        terse: what it leaves out, "length" of a whole file or "validator" of a range.
         kind: content type.
         requests: (name, Range header) of every request.
     """
@@ -32,6 +35,9 @@ class FileServer:
     drop_after: list[int] = field(default_factory=list)
     pause_after: int | None = None
     errors: list[int] = field(default_factory=list)
+    state: int = 200
+    fields: dict[str, str] = field(default_factory=dict)
+    terse: frozenset[str] = frozenset()
     kind: str = "application/octet-stream"
     requests: list[tuple[str, str]] = field(default_factory=list)
     resume: threading.Event = field(default_factory=threading.Event)
@@ -85,12 +91,15 @@ def _send(request: BaseHTTPRequestHandler, plan: FileServer, content: bytes, wan
     if start > len(content):
         request.send_error(416)
         return
-    request.send_response(206 if start else 200)
+    request.send_response(206 if start else plan.state)
     if start:
         request.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
     request.send_header("Content-Type", plan.kind)
-    request.send_header("Content-Length", str(len(content) - start))
-    if plan.etag:
+    if start or "length" not in plan.terse:
+        request.send_header("Content-Length", str(len(content) - start))
+    for name, value in plan.fields.items():
+        request.send_header(name, value)
+    if plan.etag and not (start and "validator" in plan.terse):
         request.send_header("ETag", plan.etag)
     request.end_headers()
     _body(request, plan, content[start:])

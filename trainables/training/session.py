@@ -15,6 +15,7 @@ from trainables.ledger.names import embeddings_key, live_key, weights_key
 from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
+from trainables.training.cutoffs import NO_CUTOFFS, Curve, Cutoffs, stopped_after
 from trainables.training.record import run_row
 
 _LIVE_SECONDS = 2.0
@@ -42,22 +43,30 @@ class SessionOptions:
 class Session:
     """One attempt at one run. `step` trains an epoch; after the last one the run's rows stand in the ledger.
 
-    A run's own error becomes a row with status `failed`; an error of the storage is raised: the run is not to blame.
+    A run that falls behind the cutoffs of a search ends with status `pruned`. A run's own error becomes a row with
+    status `failed`; an error of the storage is raised: the run is not to blame.
     """
 
     def __init__(
-        self, run: RunConfig, *, ledger: Ledger, options: SessionOptions, artifacts: Artifacts | None = None
+        self,
+        run: RunConfig,
+        *,
+        ledger: Ledger,
+        options: SessionOptions,
+        artifacts: Artifacts | None = None,
+        cutoffs: Cutoffs = NO_CUTOFFS,
     ) -> None:
         """
         Args:
             artifacts: reads what other runs kept; from the ledger by default.
+            cutoffs: of a search: where the run is worse, it ends and is committed as `pruned`.
 
         Raises:
             ConfigError: the run names data by its place only, and its id says nothing of their content.
         """
         _require_revisions(run)
         self.run = run.simplified()  # what the id leaves out cannot reach the numbers
-        self.ledger, self.options = ledger, options
+        self.ledger, self.options, self.cutoffs = ledger, options, cutoffs
         self._artifacts: Artifacts = artifacts or ledger.get
         self.run_id = run.run_id()
         self.done = False
@@ -103,9 +112,11 @@ class Session:
         if not self.attempt and not self._start():
             return
         strategy = self._strategy_or_build()
-        if not strategy.finished:
+        if not strategy.finished and self._stop_epoch() is None:
             self._train(strategy)
-        if strategy.finished:
+        if (stop := self._stop_epoch()) is not None:
+            self._commit_pruned(stop)
+        elif strategy.finished:
             self._commit(strategy)
         else:
             self._after_epoch(strategy)
@@ -116,10 +127,18 @@ class Session:
             self.epoch_rows.append(row)
             self._log(_epoch_line(row))
 
+    def _stop_epoch(self) -> int | None:
+        """The epoch after which the search that trains the run stops it; None where it goes on."""
+        if not self.cutoffs:
+            return None
+        return stopped_after(self.run, Curve.of(self.epoch_rows, metric=self.run.protocol.select_by), self.cutoffs)
+
     def _start(self) -> bool:
         """Claims an attempt; False where the run turns out to be committed, or hopeless."""
         committed = self.ledger.commits().get(self.run_id)
-        if committed is not None and committed.status == "complete":
+        # A run that is pruned already and has cutoffs again was told to its driver by a worker that then died.
+        done = ("complete", "pruned") if self.cutoffs else ("complete",)
+        if committed is not None and committed.status in done:
             self.ledger.finish(self.run_id)
             self.done, self.status = True, committed.status
             return False
@@ -194,24 +213,32 @@ class Session:
     def _commit(self, strategy: Strategy) -> None:
         outcome = strategy.outcome()
         self._keep(outcome)
-        self._log(_outcome_line(outcome))
-        self._write_log()
-        row = self._row(status="complete", outcome=outcome, strategy=strategy)
-        generation = self.options.generation
-        self.ledger.commit(row, epochs=self.epoch_rows, classes=outcome.classes, generation=generation)
-        self.done, self.status = True, "complete"
+        self._end("complete", _outcome_line(outcome), outcome=outcome)
+
+    def _commit_pruned(self, stop: int) -> None:
+        """Commits the epochs until the stop; a checkpoint of an attempt without these cutoffs may have more."""
+        self.epoch_rows = self.epoch_rows[:stop]
+        metric = self.run.protocol.select_by
+        value = Curve.of(self.epoch_rows, metric=metric).values[stop]
+        line = f"stopped after epoch {stop}: val_{metric} {value:.4f}, and the cutoff is {self.cutoffs[stop]:.4f}"
+        self._end("pruned", line, epochs_trained=stop)
 
     def _commit_failure(self, error: str) -> None:
-        self._log(error)
-        self._write_log()
-        row = self._row(status="failed", outcome=None, strategy=self._strategy, error=error)
-        self.ledger.commit(row, epochs=self.epoch_rows, classes=[], generation=self.options.generation)
-        self.done, self.status = True, "failed"
+        self._end("failed", error, error=error)
 
-    def _row(
-        self, *, status: str, outcome: Outcome | None, strategy: Strategy | None, error: str | None = None
-    ) -> dict[str, Any]:
-        return run_row(
+    def _end(
+        self,
+        status: str,
+        line: str,
+        *,
+        outcome: Outcome | None = None,
+        epochs_trained: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Writes the log and commits."""
+        self._log(line)
+        self._write_log()
+        row = run_row(
             self.run,
             run_id=self.run_id,
             attempt=self.attempt,
@@ -219,12 +246,15 @@ class Session:
             status=status,
             study=self.options.study,
             outcome=outcome,
-            epochs_trained=strategy.epochs_done if strategy else 0,
+            epochs_trained=self.epochs_done if epochs_trained is None else epochs_trained,
             epoch_rows=self.epoch_rows,
             started_at=self._started_at,
             wall_seconds=time.monotonic() - self._started,
             error=error,
         )
+        classes, generation = outcome.classes if outcome else [], self.options.generation
+        self.ledger.commit(row, epochs=self.epoch_rows, classes=classes, generation=generation)
+        self.done, self.status = True, status
 
     def _keep(self, outcome: Outcome) -> None:
         """Puts what the run keeps on disk beside its rows, before they are committed."""

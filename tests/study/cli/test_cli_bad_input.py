@@ -226,12 +226,11 @@ def test_a_study_without_a_finished_run(refused: Call, write_spec: Call, trained
 
 def test_what_a_search_cannot_do_is_refused(refused: Call, write_spec: Call) -> None:
     tuned = "baseline: norm-softmax, tune: {synthesis.mixup_alpha: [0.2, 0.4]}}"
-    stages = "stages: {tune: {trials: 4, scheduler: asha}}\n"
+    stages = "stages: {tune: {trials: 4, scheduler: {ray: asha}}}\n"
     write_spec(SPEC.replace("baseline: norm-softmax}", tuned) + stages, "birds.yaml")
     for command in ("run", "plan", "check"):
-        refused(
-            command, "birds.yaml", words=["birds.yaml:10: stages.tune.scheduler", "asha", "write `scheduler: none`"]
-        )
+        words = ["birds.yaml:10: stages.tune.scheduler", "Ray Tune's 'asha'", "on timing", "write halving or asha"]
+        refused(command, "birds.yaml", words=words)
 
 
 @pytest.mark.parametrize(

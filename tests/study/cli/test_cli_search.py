@@ -42,8 +42,9 @@ def end_runs(dml_study: Call, tmp_path: Path, private_cache: Path) -> Call:
         board = Board(plan.searches)
         (search,) = plan.searches
         for _ in range(count):
-            run = board.next()
-            assert run is not None
+            task = board.next()
+            assert task is not None
+            run = task.run
             number = next(each.number for each in search.candidates if run in each.runs)
             row = {"run_id": run.run_id, "status": "complete", "stage": "tune", "val_map_at_r": number / 10}
             ledger.commit({**row, "attempt": ledger.new_attempt(run.run_id, generation=0)})

@@ -68,7 +68,7 @@ def test_a_set_by_its_path_with_faults(dml_study: Call, shared_data: Path, tmp_p
     third.write_bytes(third.read_bytes()[:60])
     done = dml_study("datasets", "verify", folder)
     assert done.code == 1
-    assert "1 images occur more than once (3 files look the same), 1 of them in several classes, 1 on both" in done.out
+    assert "1 image occurs more than once (3 files look the same), 1 of them in several classes, 1 on both" in done.out
     assert " = ".join(str(path.relative_to(folder)) for path in sorted([first, second, other])) in done.out
     assert str(third.relative_to(folder)) in done.err
     assert "0 missing, 1 unreadable, 0 other faults" in done.err

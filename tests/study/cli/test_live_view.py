@@ -133,6 +133,8 @@ def test_time_left_counts_epochs() -> None:
     assert half.summary() == "1/3 done, 1 running, about 30 s left"
     stopping = Snapshot(work, {"a": "failed"}, [], 11.0, True)
     assert stopping.summary() == "1/3 done, 0 running, 1 failed, stopping"
+    stopped = Snapshot(work, {"a": "pruned"}, [], 11.0, True)
+    assert stopped.summary() == "1/3 done, 0 running, 1 pruned, stopping"
 
 
 def test_titles_name_what_differs() -> None:

@@ -1,5 +1,6 @@
 """Studies of a second, and `dml-study run` as a process in a session of its own, which a test can end as a whole."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 from study.launch import LaunchOptions, Summary, launch
 from study.plan import Plan, build_plan
+from study.search import Board, SearchHistory
 from study.spec import load_spec
 from trainables.ledger import Ledger
 from trainables.losses import LOSSES
@@ -69,6 +71,24 @@ def train_here(folder: Path, text: str, *, cache: Path) -> dict[str, list[dict[s
         LOSSES.update(before)
         sys.modules.pop(PLUGIN.stem, None)
     return results_of(folder / "undisturbed")
+
+
+def search_here(folder: Path, text: str, *, cache: Path) -> dict[str, Any]:
+    """What the one search of a study comes to without Ray and undisturbed, as the plan records it."""
+    (folder / "undisturbed.yaml").write_text(text)
+    ledger = Ledger.open(folder / "undisturbed", create=True)
+    history = SearchHistory(ledger)
+    plan = build_plan(load_spec(folder / "undisturbed.yaml"), cache=cache, history=history)
+    board = Board(plan.searches)
+    while (task := board.next()) is not None:
+        options = SessionOptions(study="s", cache=cache)
+        session = Session(task.run.config, ledger=ledger, options=options, cutoffs=task.cutoffs)
+        while not session.done:
+            session.step()
+        history.look([task.run.run_id])
+        board.ended(task.run.run_id)
+    record: dict[str, Any] = json.loads(json.dumps(plan.record()))["searches"][0]
+    return record
 
 
 def commits(results: Path) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 from study.launch import signals
 from study.launch.searcher import GentleScheduler, PlanSearcher, Watch
 from study.launch.signals import StopRequest
+from study.launch.tune_searcher import TuneSearcher
 from trainables.errors import LedgerError
 
 
@@ -122,3 +123,31 @@ def test_a_lost_lease_is_raised_and_late_trials_are_not_awaited_for_ever(monkeyp
     now = signals.time.monotonic()
     monkeypatch.setattr(signals.time, "monotonic", lambda: now + signals._GRACE_SECONDS + 1)
     assert watch.stop_all()
+
+
+class Broken:
+    """A tune stage whose storage has gone."""
+
+    board = SimpleNamespace(over=False)
+
+    def next(self) -> None:
+        raise LedgerError("the disk is full")
+
+    def ended(self, run_id: str) -> None:
+        raise LedgerError("the share is gone")
+
+
+def test_a_search_that_cannot_be_asked_ends_the_launch_and_does_not_hang() -> None:
+    stop = StopRequest()
+    searcher = TuneSearcher(Broken(), stop=stop)  # type: ignore[arg-type]
+    assert searcher.suggest("1") is None
+    assert stop.errors == ["the disk is full"]
+    assert searcher.suggest("1") == Searcher.FINISHED
+
+
+def test_a_search_that_cannot_be_told_ends_the_launch() -> None:
+    stop = StopRequest()
+    searcher = TuneSearcher(Broken(), stop=stop)  # type: ignore[arg-type]
+    searcher._started["1"] = "a run"
+    searcher.on_trial_complete("1")
+    assert stop.errors == ["the share is gone"] and stop.requested

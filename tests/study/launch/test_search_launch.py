@@ -2,21 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from launched import Study, ended, wait_for
+from launched import Study, ended, search_here, wait_for
 from typer.testing import CliRunner
 
 import analysis
 from analysis.tables import comparison_table
 from study.cli.app import app
-from study.plan import build_plan
-from study.search import Board, SearchHistory
-from study.spec import load_spec
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
-from trainables.training.session import Session, SessionOptions
 
 SPEC = """
 study: s
@@ -32,22 +27,6 @@ stages: {tune: {sampler: tpe, trials: 3, seeds: [100], window: 1}, confirm: {ref
 settings: {backbone: {name: conv4, width: 8}, embedding_dim: 16, training.epochs: 2, training.batch_size: 32}
 """
 TUNE_RUNS = 3 * 2
-
-
-def searched_here(folder: Path, *, cache: Path) -> dict[str, Any]:
-    """What the search comes to without Ray and undisturbed, as the plan records it."""
-    (folder / "undisturbed.yaml").write_text(SPEC)
-    ledger = Ledger.open(folder / "undisturbed", create=True)
-    history = SearchHistory(ledger)
-    plan = build_plan(load_spec(folder / "undisturbed.yaml"), cache=cache, history=history)
-    board = Board(plan.searches)
-    while (run := board.next()) is not None:
-        session = Session(run.config, ledger=ledger, options=SessionOptions(study="s", cache=cache))
-        while not session.done:
-            session.step()
-        history.look([run.run_id])
-        board.ended(run.run_id)
-    return json.loads(json.dumps(plan.record()))["searches"][0]
 
 
 def command(*arguments: str) -> str:
@@ -85,7 +64,7 @@ def test_a_search_killed_in_the_middle_goes_on_and_is_confirmed(
 
     ledger = Ledger.open(study.results)
     (search,) = ledger.read_plan()["searches"]
-    assert search == searched_here(study.folder, cache=private_cache)
+    assert search == search_here(study.folder, SPEC, cache=private_cache)
     recorded = [json.loads(ledger.get(f"search/{search['cell_id']}/{number}.json")) for number in range(3)]
     assert [record["params"] for record in recorded] == [setting["params"] for setting in search["settings"]]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.plan import Cell, Plan, blocked_runs, due_runs
+from study.plan import Cell, Plan, blocked_runs, due_runs, one_cell
 from study.spec.errors import SpecError
 from study.wording import run_titles
 
@@ -78,7 +78,7 @@ def test_a_derived_run_is_due_and_blocked_with_its_models(make_plan: MakePlan) -
 
 def test_a_derived_run_is_named_by_its_models_alone(make_plan: MakePlan) -> None:
     first = cells(make_plan(SPEC), "plain")["concat_128"].replicates
-    renamed = cells(make_plan(SPEC.replace("[mean_32, concat_128]", "[concat]")), "plain")["concat"].replicates
+    renamed = cells(make_plan(SPEC.replace("[mean_32, concat_128]", "[mean, concat]")), "plain")["concat"].replicates
     other = cells(make_plan(SPEC.replace("folds: 4", "folds: [3, 1, 2, 0]")), "plain")["concat_128"].replicates
     changed = cells(make_plan(SPEC + "rules: [{when: {loss: norm_softmax}, set: {optimizer.lr: 0.1}}]\n"), "plain")
     assert first == renamed
@@ -99,9 +99,10 @@ def test_titles_name_the_reading_and_no_fold(make_plan: MakePlan) -> None:
         ("concat_128", "concat_512", "'concat_512' does not fit 4 folds of embedding_dim 32; write 'concat_128'"),
         ("mean_32", "mean_128", "'mean_128' does not fit 4 folds of embedding_dim 32; write 'mean_32'"),
         ("folds: 4", "folds: 1", "write `replicates: {folds: 4}`"),
-        ("mean_32, concat_128]", "concat], selection: last", "trains one model"),
-        ("mean_32, concat_128]", "concat], test: never", "protocol.test is 'never'"),
+        ("mean_32, concat_128]", "mean, concat], selection: last", "trains one model"),
+        ("mean_32, concat_128]", "mean, concat], test: never", "protocol.test is 'never'"),
         ("mean_32", "median", "readout"),
+        ("mean_32, concat_128", "concat_128", "write readout: [mean, concat_128]"),
         ("methods:", "methods:\n  joined: {strategy: fold_ensemble}", "protocol: {readout: [mean, concat]}"),
     ],
 )
@@ -115,3 +116,13 @@ def test_what_cannot_be_read_out_is_refused_with_what_can(
 
 def _plain(spec: str) -> str:
     return spec.replace("mean_32, concat_128", "mean, concat")
+
+
+def test_a_reading_is_chosen_like_any_axis(make_plan: MakePlan) -> None:
+    plan = make_plan(SPEC)
+    joined = {each.run_id for method in ("plain", "anchor") for each in cells(plan, method)["concat_128"].replicates}
+    chosen = {run.run_id for run in due_runs(plan, {}, only=["readout=concat_128"])}
+    assert chosen == {run_id for run_id in plan.runs if plan.runs[run_id].kept} | joined  # the models are needed
+    assert {run.run_id for run in due_runs(plan, {}, only=["readout=mean_32"])} == chosen - joined
+    first = one_cell(plan, "method=plain,readout=concat_128")
+    assert plan.cells[first] is cells(plan, "plain")["concat_128"]

@@ -157,6 +157,8 @@ def test_what_defines_a_search(make_plan: Make, tuned_spec: Make) -> None:
         tuned_spec(scale="[1, 2]"),
         tuned_spec().replace("[100, 101]", "[100]"),
         tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], seed: 1"),
+        tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], scheduler: halving"),
+        tuned_spec().replace("seeds: [100, 101]", "seeds: [100, 101], scheduler: asha"),
         tuned_spec().replace("folds: 2", "folds: [0]"),
         tuned_spec() + "settings: {optimizer.lr: 0.5}\n",
         tuned_spec() + "protocol: {select_by: recall_at_1}\n",
@@ -210,7 +212,7 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
     [
         (
             ("trials: 4", "scheduler: {ray: asha}"),
-            'spec.yaml:9: stages.tune.scheduler: is {"ray": "asha"}; settings are',
+            "spec.yaml:9: stages.tune.scheduler: is Ray Tune's 'asha', whose stops depend on timing",
         ),
         (
             ("sampler: random", "sampler: cmaes"),
@@ -219,6 +221,10 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
         (
             ("loss.scale: [8, 16]", "protocol.select_by: [map_at_r]"),
             "spec.yaml:3: methods.norm.tune.protocol.select_by: ",
+        ),
+        (
+            ("stages:", "rules: [{when: {method: norm}, set: {loss.scale: 4}}]\nstages:"),
+            r"spec.yaml:3: methods.norm.tune.loss.scale: is set by rule 1 \(spec.yaml:9\) in this cell",
         ),
         (("seeds: [100]", "seeds: [2, 100]"), r"spec.yaml:9: stages.tune.seeds: has \[2\] in common"),
         (("seeds: [100]}", "seeds: 1}"), r"spec.yaml:9: stages.tune.seeds: has \[0\] in common"),
@@ -238,6 +244,11 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
 def test_what_is_refused(change: tuple[str, str], message: str, make_plan: Make) -> None:
     with pytest.raises(SpecError, match=message):
         make_plan(PAIR.replace(*change))
+
+
+def test_a_rule_for_other_methods_leaves_a_tuned_key_alone(make_plan: Make) -> None:
+    rule = "rules: [{when: {method: anchor}, set: {loss.scale: 4}}]"
+    assert make_plan(PAIR.replace("stages:", f"{rule}\nstages:")).searches
 
 
 def test_seeds_of_a_search_that_nobody_wrote_are_disjoint_too(make_plan: Make) -> None:

@@ -11,7 +11,7 @@ from study.search import Space
 from study.search.sampling import SAMPLERS, suggest, worst
 from study.spec.errors import Place
 from study.spec.tune import Choice, Dimension, IntegerRange, Range
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, LedgerError
 
 Make = Callable[..., Any]
 
@@ -183,3 +183,31 @@ def test_a_setting_that_comes_again_is_not_trained_again(make_plan: Make, make_t
     (search,) = toy.finish(plan, workers=5).searches
     assert search.done == 20 and search.distinct <= 6
     assert len(toy.started) == len({run.run_id for run in toy.started}) == search.distinct * 4
+
+
+@pytest.mark.parametrize("params", [{}, {"loss.scale": 3.0}, {"loss.scale": 3.0, "embedding_dim": 7}])
+def test_a_record_that_is_no_setting_is_refused_with_its_place(
+    params: dict[str, Any], make_plan: Make, make_toy: Make, tuned_spec: Make
+) -> None:
+    toy, plan = make_toy(), make_plan(tuned_spec(trials=3))
+    toy.finish(plan, until=2)
+    (cell_id,) = toy.records
+    toy.records[cell_id][0] = {"params": params, "runs": []}
+    with pytest.raises(LedgerError, match=f"search/{cell_id}/0.json"):
+        plan.rebuilt(toy)
+
+
+def test_a_setting_whose_record_cannot_be_written_is_proposed_again(
+    make_plan: Make, make_toy: Make, tuned_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy = make_toy()
+    plan = make_plan(tuned_spec(trials=2)).rebuilt(toy)
+    (search,) = plan.searches
+    with monkeypatch.context() as patch, pytest.raises(LedgerError):
+        patch.setattr(toy, "put", refuse)
+        search.propose()
+    assert [candidate.number for candidate in search.propose()] == [0, 1]
+
+
+def refuse(cell_id: str, number: int, record: dict[str, Any]) -> None:
+    raise LedgerError("the disk is full")

@@ -56,6 +56,7 @@ def ranges(server: FileServer) -> list[str]:
 
 def begun(server: FileServer, folder: Path, *, length: int = 1_000_000) -> None:
     """A part as an attempt leaves it that was interrupted."""
+    folder.mkdir(exist_ok=True)
     part_of(folder / "set.zip").write_bytes(server.files["set.zip"][:length])
     state = {"url": server.url("set.zip"), "size": len(server.files["set.zip"]), "validator": server.etag}
     (folder / "set.zip.part.json").write_text(json.dumps(state))
@@ -171,6 +172,48 @@ def test_a_file_that_is_not_there(server: FileServer, tmp_path: Path) -> None:
 def test_a_page_instead_of_a_file(server: FileServer, tmp_path: Path) -> None:
     server.kind = "text/html; charset=utf-8"
     with pytest.raises(DataError, match="it gives a web page instead of the file"):
+        get(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"state": 204}, "204 No Content instead of the file"),
+        ({"state": 206}, "206 Partial Content instead of the file"),
+        ({"fields": {"Content-Encoding": "gzip"}}, "encoded as gzip, which was not asked for"),
+    ],
+)
+def test_an_answer_that_is_not_the_file(answer: dict[str, Any], words: str, server: FileServer, tmp_path: Path) -> None:
+    for name, value in answer.items():
+        setattr(server, name, value)
+    with pytest.raises(DataError, match=f"{words}; get the file in another way and name it with --from"):
+        get(server, tmp_path)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_packed_file_may_be_called_an_encoding(server: FileServer, tmp_path: Path) -> None:
+    """Servers name so what a .tgz is; whether it was packed once more, its checksum or content tells."""
+    server.files["set.tgz"], server.fields = OLD, {"Content-Encoding": "x-gzip"}
+    path = fetch(server.url("set.tgz"), tmp_path / "set.tgz", check=right(OLD), pause=0)
+    assert path.read_bytes() == OLD
+
+
+def test_a_range_may_leave_out_what_tells_files_apart(server: FileServer, tmp_path: Path) -> None:
+    """Answers to If-Range need not repeat it; the size is compared all the same."""
+    begun(server, tmp_path)
+    server.terse, server.drop_after = frozenset(["validator"]), [500_000]
+    told = get(server, tmp_path)
+    assert ranges(server) == ["bytes=1000000-", "bytes=1500000-"]
+    assert len(told) == 1 and "the connection ended" in told[0]
+    begun(server, tmp_path / "other")
+    server.files["set.zip"], server.honest = NEW[:2_000_000], False
+    told = get(server, tmp_path / "other", content=NEW[:2_000_000])
+    assert "another file" in told[0]
+
+
+def test_a_folder_that_refuses_the_lock(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / ".set.zip.lock").mkdir()
+    with pytest.raises(DataError, match=r"cannot be written .*choose another folder with --into"):
         get(server, tmp_path)
 
 

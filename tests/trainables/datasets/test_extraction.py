@@ -5,13 +5,14 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from trainables.datasets import extraction
-from trainables.datasets.extraction import extract
+from trainables.datasets.extraction import extract, require_whole
 from trainables.errors import DataError
 
 Edit = Callable[[tarfile.TarFile], object]
@@ -208,3 +209,133 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'a' is where another one is"):
         extract(zip_of(tmp_path / "x.zip", a=b"theirs"), folder, largest=99)
     assert (folder / "a").read_bytes() == b"mine"
+
+
+def rest(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def three(path: Path, mode: str) -> Path:
+    """Members of 512 bytes: headers begin at 0, 1024, 2048, the end of the archive at 3072."""
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        for name in "abc":
+            plain(tar, name, os.urandom(512))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:xz", "w:bz2"])
+def test_a_whole_tar_of_any_compression_is_read_to_its_end(mode: str, tmp_path: Path) -> None:
+    archive, folder = three(tmp_path / "x", mode), target(tmp_path)
+    require_whole(archive, largest=10**6)
+    extract(archive, folder, largest=10**6)
+    assert rest(folder) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "damage"),
+    [
+        ("w", lambda raw: raw[:1024]),
+        ("w", lambda raw: raw[:1300]),
+        ("w", lambda raw: raw[:1700]),
+        ("w", lambda raw: raw[:3072]),
+        ("w", lambda raw: raw[: 3072 + 512]),
+        ("w", lambda raw: raw[:1100] + b"?" + raw[1101:]),
+        ("w", lambda raw: raw[: 3072 + 512] + b"?" + raw[3072 + 513 :]),
+        ("w:gz", lambda raw: raw[:-6] + bytes([raw[-6] ^ 1]) + raw[-5:]),
+        ("w:gz", lambda raw: raw[:-4]),
+        ("w:xz", lambda raw: raw[:-6]),
+        ("w:xz", lambda raw: raw[:-30] + bytes([raw[-30] ^ 1]) + raw[-29:]),
+        ("w:xz", lambda raw: raw[:900] + bytes([raw[900] ^ 255]) + raw[901:]),
+        ("w:bz2", lambda raw: raw[:-3]),
+    ],
+    ids=[
+        *("before a header", "in a header", "in a member", "before the end", "half of the end", "header", "end"),
+        *("gzip's checksum", "gzip's length", "xz's footer", "xz's index", "xz's data", "bzip2's end"),
+    ],
+)
+def test_a_tar_that_is_not_whole_is_refused(mode: str, damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    archive = three(tmp_path / "x", mode)
+    archive.write_bytes(damage(archive.read_bytes()))
+    for refused in (partial(extract, target=target(tmp_path)), require_whole):
+        with pytest.raises(DataError, match="the file is damaged, get it again") as caught:
+            refused(archive, largest=10**6)
+        assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "bomb"])
+def test_a_zip_that_is_not_whole_is_refused(damage: str, tmp_path: Path) -> None:
+    archive = zip_of(tmp_path / "x.zip", a=b"a" * 100)
+    require_whole(archive, largest=100)
+    if damage == "cut":
+        archive.write_bytes(archive.read_bytes()[:-30])
+    elif damage == "flipped":
+        archive.write_bytes(archive.read_bytes().replace(b"a" * 100, b"a" * 99 + b"b"))
+    words = {"cut": "it cannot be read", "flipped": "'a' has another checksum", "bomb": "unpacks to more than"}
+    with pytest.raises(DataError, match=words[damage]):
+        require_whole(archive, largest=99 if damage == "bomb" else 100)
+
+
+NAMES = {
+    "control characters": ("set/a\x1fb", "holds control characters"),
+    "no text": ("set/\udcff", "is not UTF-8"),
+    "deep": ("d/" * 1200 + "x", "has more than 64 parts"),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_are_none_are_refused(name: str, tmp_path: Path) -> None:
+    written, words = NAMES[name]
+    archive = tar_of(tmp_path / "x.tgz", lambda tar: plain(tar, written))
+    with pytest.raises(DataError, match=words) as caught:
+        extract(archive, target(tmp_path), largest=10**6)
+    assert str(caught.value).isprintable()
+
+
+def test_a_pax_path_with_nul_is_refused(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "x.tgz", lambda tar: plain(tar, "x", pax_headers={"path": "a\0b"}))
+    with pytest.raises(DataError, match="holds control characters"):
+        extract(archive, target(tmp_path), largest=10**6)
+
+
+def damaged_lzma(path: Path) -> Path:
+    """The first of two members."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a", os.urandom(200))
+        archive.writestr("b", b"b")
+        place = archive.getinfo("a").header_offset
+    content = bytearray(path.read_bytes())
+    content[place + 31 + 4 : place + 31 + 9] = b"\xff" * 5  # the properties of the filter
+    path.write_bytes(content)
+    return path
+
+
+def newest(path: Path) -> Path:
+    """A zip that says that version 9.9 is needed."""
+    content = bytearray(zip_of(path, a=b"a").read_bytes())
+    content[content.index(b"PK\1\2") + 6] = 99
+    path.write_bytes(content)
+    return path
+
+
+def garbled(path: Path) -> Path:
+    """A zip whose central directory has a name that is said to be UTF-8 and is not."""
+    content = zip_of(path, **{"\u00e9": b"a"}).read_bytes()
+    at = content.rindex("\u00e9".encode())
+    path.write_bytes(content[:at] + b"\xff\xff" + content[at + 2 :])
+    return path
+
+
+def half_garbled(path: Path) -> Path:
+    """The same in front of the member alone."""
+    content = zip_of(path, **{"\u00e9": b"a"}).read_bytes()
+    path.write_bytes(content.replace("\u00e9".encode(), b"\xff\xff", 1))
+    return path
+
+
+@pytest.mark.parametrize("write", [damaged_lzma, newest, garbled, half_garbled])
+def test_zips_that_cannot_be_read_are_no_tracebacks(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    archive = write(tmp_path / "x.zip")
+    with pytest.raises(DataError, match=r"x\.zip"):
+        extract(archive, target(tmp_path), largest=10**6)
+    with pytest.raises(DataError, match=r"x\.zip"):
+        require_whole(archive, largest=10**6)

@@ -9,7 +9,9 @@ import pytest
 
 from trainables.datasets.catalog import data_folders, load_images, resolve
 from trainables.datasets.config import ImageFolder
+from trainables.datasets.decoding import decode
 from trainables.datasets.images import ImageSet
+from trainables.datasets.source import UnreadableImageError
 from trainables.errors import DataError
 
 MakeTree = Callable[..., Path]
@@ -234,6 +236,52 @@ def test_a_damaged_zip_member_is_named(make_tree: MakeTree, zipped: Pack, cache:
     assert "'train/a/1.png' cannot be read (Bad CRC-32" in _refusal(path, cache)
 
 
+@pytest.mark.parametrize("file", ["train/a/1.png", "labels.csv"])
+def test_a_damaged_member_packed_with_lzma_is_named(file: str, make_tree: MakeTree, cache: Path) -> None:
+    folder, path = make_tree(), cache.parent / "x.zip"
+    (folder / "labels.csv").write_text("path,angle\n")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        for each in sorted(folder.rglob("*.*")):
+            archive.write(each, each.relative_to(folder).as_posix())
+        place = archive.getinfo(file).header_offset + 30 + len(file)
+    content = bytearray(path.read_bytes())
+    content[place + 4 : place + 9] = b"\xff" * 5
+    path.write_bytes(content)
+    config = ImageFolder(path=str(path), target_columns=("angle",) if file == "labels.csv" else ())
+    with pytest.raises(DataError, match=f"'?{file}'? cannot be read"):
+        resolve(config, search=(), cache=cache)
+    with zipfile.ZipFile(path) as archive, pytest.raises(UnreadableImageError, match="LZMAError"):
+        decode(file, lambda: archive.read(file), size=8, channels=3, resize="crop")
+
+
+@pytest.mark.parametrize(
+    ("mark", "offset", "value", "words"),
+    [(b"PK\1\2", 6, 99, "zip file version 9.9"), (b"train/caf\xc3", 9, 0xFF, "codec can't decode")],
+    ids=["version", "name"],
+)
+def test_a_zip_that_cannot_be_listed(
+    mark: bytes, offset: int, value: int, words: str, make_tree: MakeTree, zipped: Pack, cache: Path
+) -> None:
+    path = zipped(make_tree({"train/caf\u00e9": 1, "test/b": 1}))
+    content = bytearray(path.read_bytes())
+    content[content.rindex(mark) + offset] = value
+    path.write_bytes(content)
+    assert words in _refusal(path, cache)
+
+
+def test_a_csv_may_name_files_that_hold_a_backslash(make_tree: MakeTree, cache: Path) -> None:
+    folder = make_tree({"x": 1, "y": 1})
+    try:
+        (folder / "x/0.png").rename(folder / "odd\\name.png")
+    except OSError:
+        pytest.skip("a system on which backslashes are separators")
+    (folder / "rows.csv").write_text("path,label,split,angle\nodd\\name.png,a,train,1\ny\\0.png,b,test,2\n")
+    config = ImageFolder(path=str(folder / "rows.csv"), image_size=8, target_columns=("angle",))
+    images = load_images(config, cache=cache)
+    assert images.paths == ("odd\\name.png", "y/0.png")
+    assert images.targets is not None and images.targets.values[:, 0].tolist() == [1, 2]
+
+
 def test_unreadable_images_are_counted_and_the_first_are_named(make_tree: MakeTree, cache: Path) -> None:
     folder = make_tree({"train/a": 9, "test/b": 3})
     for number in range(7):
@@ -295,3 +343,12 @@ def test_csv_files_that_are_refused(
 def test_a_csv_that_is_not_text_is_refused(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "rows.csv").write_bytes(b"path,label,split\n\xff\xfe\n")
     assert "is not UTF-8 text" in _refusal(tmp_path / "rows.csv", cache)
+
+
+def test_a_query_without_a_gallery_image_of_its_class_is_refused(make_tree: MakeTree, cache: Path) -> None:
+    folder = make_tree({"x": 6})
+    rows = [(0, "a", "train"), (1, "b", "query"), (2, "b", "gallery"), (3, "c", "query"), (4, "d", "gallery")]
+    text = "path,label,split\n" + "".join(f"x/{number}.png,{label},{split}\n" for number, label, split in rows)
+    message = _refused_csv(text, folder, cache)
+    assert "no image in the gallery for queries of class 'c'; add some" in message
+    assert "'b'" not in message and "'d'" not in message

@@ -41,7 +41,7 @@ def overwritten(file: str, content: bytes) -> Edit:
     return lambda root: (root / file).write_bytes(content)
 
 
-BIRD = "train_val2018/Aves/1/00010001.jpg"
+BIRD = "train_val2018/Aves/0/00000001.jpg"
 EVAL, CLOTHES = "Eval/list_eval_partition.txt", "img/WOMEN/Dresses/id_00000001/00_1_front.jpg"
 FAULTS: dict[str, tuple[str, Edit, str]] = {
     "missing list": ("cub200", removed("classes.txt"), "no file classes.txt; name the folder of the unpacked archive"),
@@ -138,23 +138,23 @@ FAULTS: dict[str, tuple[str, Edit, str]] = {
     ),
     "species on both sides": (
         "inaturalist",
-        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/2/00020001.jpg", BIRD),
-        "Inaturalist_test_set1.txt, line 2: image 'train_val2018/Aves/1/00010001.jpg' is named already",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/1/00010001.jpg", BIRD),
+        "Inaturalist_test_set1.txt, line 2: image 'train_val2018/Aves/0/00000001.jpg' is named already",
     ),
     "species without a number": (
         "inaturalist",
-        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "Plantae/2/00020001", "Plantae/rose/00020001"),
-        "Inaturalist_test_set1.txt, line 2: species is 'rose', expected an integer",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "Plantae/1/00010001", "Plantae/rose/00010001"),
+        "Inaturalist_test_set1.txt, line 2: species is 'rose', expected an integer from 0 on",
     ),
     "another tree of species": (
         "inaturalist",
-        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/2/00020001", "2/00020001"),
-        "line 2: path '2/00020001.jpg' is not train_val2018/<kingdom>/<species>/<image>",
+        replaced("Inat_dataset_splits/Inaturalist_test_set1.txt", "train_val2018/Plantae/1/00010001", "1/00010001"),
+        "line 2: path '1/00010001.jpg' is not train_val2018/<kingdom>/<species>/<image>",
     ),
     "no photographs of species": (
         "inaturalist",
-        lambda root: shutil.rmtree(root / "train_val2018/Aves/3"),
-        "line 3: 'train_val2018/Aves/3/.*' does not exist below .*; 2 of 12 images are missing",
+        lambda root: shutil.rmtree(root / "train_val2018/Aves/2"),
+        "line 3: 'train_val2018/Aves/2/.*' does not exist below .*; 2 of 12 images are missing",
     ),
     "header is lost": (
         "sop",

@@ -129,10 +129,10 @@ def test_species_are_folders_of_the_lists(tmp_path: Path, cache: Path) -> None:
     root = trees.write_inaturalist(tmp_path / "inat")
     images = load(INaturalist(path=str(root), image_size=16), cache)
     assert by_class(images) == {
-        **{f"Aves/{key}": ({"train"}, 2) for key in (1, 3, 5)},
-        **{f"Plantae/{key}": ({"test"}, 2) for key in (2, 4, 6)},
+        **{f"Aves/{key}": ({"train"}, 2) for key in (0, 2, 4)},
+        **{f"Plantae/{key}": ({"test"}, 2) for key in (1, 3, 5)},
     }
-    assert images.class_names == ("Aves/1", "Plantae/2", "Aves/3", "Plantae/4", "Aves/5", "Plantae/6")
+    assert images.class_names == ("Aves/0", "Plantae/1", "Aves/2", "Plantae/3", "Aves/4", "Plantae/5")
     for path in (root / "Inat_dataset_splits").iterdir():
         path.write_text(path.read_text().replace("/", "\\"))
         path.rename(root / path.name)

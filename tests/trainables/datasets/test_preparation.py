@@ -273,6 +273,20 @@ def test_a_download_with_another_checksum_gets_no_name(
     assert names(data) == []
 
 
+def test_a_truncated_download_without_checksum_gets_no_name(
+    data: Path, serve: Callable[[str], list[str]], server: FileServer
+) -> None:
+    """A server that says no length may close the connection early; what came is not in the way of the next call."""
+    _, file = serve("inaturalist")
+    whole = 10**9
+    server.terse = frozenset(["length"])
+    server.drop_after = [whole, whole, whole, len(server.files[file]) - 30]  # two probes and two files
+    with pytest.raises(DataError, match=rf"{file}.* cannot be read .*the file is damaged"):
+        run("inaturalist", data, missing="download")
+    assert file not in names(data) and f"{file}.part" not in names(data)
+    assert run("inaturalist", data, missing="download")[0].done == "extracted"
+
+
 def test_no_room_is_said_before_the_download(
     data: Path, serve: Callable[[str], list[str]], server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from ledger_tools import MemoryStore, commit_runs, run_name, run_row
 
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
+from trainables.ledger.names import KEPT_KEYS
 
 TABLES: Any = ("runs", "epochs", "classes")
 
@@ -44,6 +45,16 @@ def test_rows_are_copied_bit_for_bit_with_their_origin(ledger: Ledger, sibling: 
     assert len(sibling.commits()) == 5
     ledger.compact(minimum_parts=1)
     assert len(ledger.read("epochs")) == 6
+
+
+def test_what_a_run_kept_for_others_comes_with_it(ledger: Ledger, sibling: Ledger) -> None:
+    first, second = run_name(1), run_name(3)
+    kept = {place(run_id): f"{place(run_id)}".encode() for run_id in (first, second) for place in KEPT_KEYS.values()}
+    kept.pop(KEPT_KEYS["embeddings"](second))
+    for key, content in kept.items():
+        sibling.put(key, content)
+    ledger.adopt(sibling, first, second)
+    assert {key: ledger.get(key) for key in ledger.list("artifacts/")} == kept
 
 
 def test_only_complete_runs_are_adopted(ledger: Ledger, sibling: Ledger) -> None:

@@ -110,3 +110,11 @@ def test_the_id_names_models_and_measure_and_nothing_that_their_ids_say_already(
     assert changed(run, protocol={"distance": "euclidean"}).run_id() != run.run_id()
     other = run.model_copy(update={"strategy": FoldEnsembleConfig(members=MEMBERS[:2])})
     assert other.run_id() != run.run_id()
+
+
+def test_models_that_measured_different_k_share_the_others(run: RunConfig, private_cache: Path) -> None:
+    """k is no part of a run's id: a model that is trained again may have fewer."""
+    strategy = built(run, private_cache, stored(images=40))
+    kept = [{"validation": {"map_at_r": 0.2, "recall_at_4": 0.5}}, {"validation": {"map_at_r": 0.4}}]
+    vars(strategy)["_members"] = kept
+    assert strategy.validation() == {"map_at_r": pytest.approx(0.3)}
