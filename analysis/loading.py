@@ -11,6 +11,7 @@ from analysis.widening import add_config, frame
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 from trainables.ledger.names import Table
+from trainables.ledger.places import Place, is_address, resolved
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 def load(paths: str | Path | Iterable[str | Path]) -> "Results":
     """Opens one results folder, or several to be read together. Works while the study is still running.
 
+    Args:
+        paths: folders, or addresses in an object store: "s3://bucket/folder".
+
     Raises:
         DmlStudyError: a folder does not exist, holds no results, has no plan yet, or no run of any is finished.
     """
-    folders = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    folders = [_shown(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
     if not folders:
         raise DmlStudyError("no results folder was given")
     ledgers = [Ledger.open(folder) for folder in folders]
@@ -34,8 +38,12 @@ def load(paths: str | Path | Iterable[str | Path]) -> "Results":
     return Results(tuple(Source(*parts) for parts in zip(studies, ledgers, plans, strict=True)))
 
 
-def _distinct(studies: Sequence[str], folders: Sequence[Path]) -> list[str]:
-    paths = [str(folder.resolve()) for folder in folders]
+def _shown(path: Place) -> Place:
+    return path if is_address(path) else Path(path)
+
+
+def _distinct(studies: Sequence[str], folders: Sequence[Place]) -> list[str]:
+    paths = [str(resolved(folder)) for folder in folders]
     if len(set(paths)) < len(paths):
         raise DmlStudyError(f"a results folder was given twice: {', '.join(paths)}")
     if len(set(studies)) == len(studies):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.labels import setting_text, value_text
 from study.studies import shipped
+from trainables.ledger.places import Place, is_address
 
 if TYPE_CHECKING:
     from trainables.ledger import Ledger
@@ -100,9 +101,17 @@ def spec_argument(path: str | Path) -> str:
     return shlex.quote(names.get(Path(path), str(path)))
 
 
-def relative(path: Path) -> Path:
-    """A path as seen from the working directory, where it lies below."""
+def relative(place: Place) -> Place:
+    """A path as seen from the working directory, where it lies below; an address as it is."""
+    if is_address(place):
+        return place
+    path = Path(place)
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def results_argument(place: Place) -> str:
+    """A results folder as one writes it in a shell."""
+    return shlex.quote(str(relative(place)))
 
 
 def format_seconds(seconds: float) -> str:

@@ -11,6 +11,7 @@ from study.plan import Plan, build_plan
 from study.spec import load_spec
 from study.studies import find_spec
 from trainables.errors import ConfigError
+from trainables.ledger.places import Place, resolved
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +55,7 @@ def open_plan(
     cache: Path | None = None,
     plugins: Sequence[Path] | None = None,
     *,
-    results: Path | None = None,
+    results: Place | None = None,
     history: "History | None" = None,
 ) -> tuple[Plan, str]:
     """The plan of a spec file or shipped study, and the file's text.
@@ -72,13 +73,14 @@ def open_plan(
     return plan, path.read_text(encoding="utf-8")
 
 
-def _history(folder: Path) -> "History | None":
+def _history(folder: Place) -> "History | None":
     from study.search import SearchHistory
     from trainables.ledger import Ledger
+    from trainables.ledger.folder import has_results
 
-    return SearchHistory(Ledger.open(folder)) if (folder / "schema.json").is_file() else None
+    return SearchHistory(Ledger.open(folder)) if has_results(folder) else None
 
 
-def results_folder(results: Path | None, study: str) -> Path:
-    """The results folder of a study."""
-    return (results or Path("results") / study).expanduser().resolve()
+def results_folder(results: Place | None, study: str) -> Place:
+    """The results folder of a study: an absolute path, or an address in an object store."""
+    return resolved(results or Path("results") / study)

@@ -11,6 +11,8 @@ import typer
 from study.cli.common import cache_folder, open_plan, results_folder
 from study.cli.finding import FoundRun, NotFoundError, find_run, run_config
 from trainables.ledger import Ledger
+from trainables.ledger.folder import has_results
+from trainables.ledger.places import Place
 
 if TYPE_CHECKING:
     from study.comparison import Tables
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _METRICS = ("val_map_at_r", "test_recall_at_1", "test_r_precision", "test_map_at_r")
 
 
-def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
+def debug_run(prefix: str, *, results: Place | None, spec: str | None, cache: Path | None, pdb: bool) -> None:
     """Trains the run that `prefix` names; exits with 1 where it fails or differs from the ledger."""
     config, found = _find(prefix, results=results, spec=spec, cache=cache)
     parts = (config.dataset.title, config.loss.name, f"synthesis {config.synthesis.name}", f"seed {config.seed}")
@@ -33,7 +35,7 @@ def debug_run(prefix: str, *, results: Path | None, spec: str | None, cache: Pat
         _compare(trained, found)
 
 
-def reproduce_run(prefix: str, *, results: Path | None, cache: Path | None, plugins: Sequence[Path]) -> None:
+def reproduce_run(prefix: str, *, results: Place | None, cache: Path | None, plugins: Sequence[Path]) -> None:
     """Trains a complete run from its recorded configuration; exits with 1 where a metric differs.
 
     Raises:
@@ -59,7 +61,7 @@ def reproduce_run(prefix: str, *, results: Path | None, cache: Path | None, plug
 
 
 def _find(
-    prefix: str, *, results: Path | None, spec: str | None, cache: Path | None
+    prefix: str, *, results: Place | None, spec: str | None, cache: Path | None
 ) -> tuple["RunConfig", FoundRun | None]:
     if spec is None:
         found = find_run(prefix, results)
@@ -72,7 +74,7 @@ def _find(
         number = "no run" if not matches else f"more than one run ({len(matches)})"
         raise NotFoundError(f"{number} of {spec} begins with '{prefix}'; `dml-study plan {spec}` lists them")
     folder = results_folder(results, plan.study)
-    committed = (folder / "schema.json").is_file()
+    committed = has_results(folder)
     config = runs[matches[0]].config
     if config.strategy.sources and not committed:
         raise NotFoundError(

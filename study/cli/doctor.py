@@ -16,6 +16,7 @@ from study.cli import options
 
 if TYPE_CHECKING:
     from study.plan import Resources
+    from trainables.ledger.places import Place
 
 _LEAST_FREE = 2 * 2**30
 
@@ -32,23 +33,25 @@ class Finding:
 def doctor(
     spec: Annotated[str | None, typer.Argument(metavar="[SPEC]", help="Also look at what this study needs.")] = None,
     results: Annotated[
-        Path, typer.Option("--results", "-r", metavar="FOLDER", help="Where results will be written.")
-    ] = Path("results"),
+        str, typer.Option("--results", "-r", metavar="FOLDER", help="Where results will be written.")
+    ] = "results",
     cache: options.Cache = None,
 ) -> None:
     """Look at versions, devices, storage and data, and say what would stop a study here."""
     from study.cli.common import cache_folder
+    from trainables.ledger.places import resolved
 
+    place = resolved(results)
     examinations: list[Callable[[], Iterator[Finding]]] = [
         _versions,
         _devices,
-        lambda: _storage("results", results.resolve()),
+        lambda: _storage("results", place) if isinstance(place, Path) else _object_store(place),
         lambda: _storage("cache", cache_folder(cache)),
         _temporary,
         _data_folders,
     ]
     if spec is not None:
-        examinations.append(lambda: _study(spec, results, cache))
+        examinations.append(lambda: _study(spec, place, cache))
     states = [_print(finding) for examine in examinations for finding in examine()]
     if "fail" in states:
         raise typer.Exit(1)
@@ -114,6 +117,23 @@ def _storage(topic: str, folder: Path) -> Iterator[Finding]:
     yield Finding(state, topic, f"{folder}: {free / 2**30:.1f} GiB free" + ("" if state == "ok" else ", too little"))
 
 
+def _object_store(address: str) -> Iterator[Finding]:
+    """Writes, reads and deletes a small object."""
+    from trainables.errors import DmlStudyError
+    from trainables.ledger.object_store import ObjectStore
+
+    key = ".dml-study-doctor"
+    try:
+        store = ObjectStore(address)
+        store.put(key, b"probe")
+        store.get(key)
+        store.delete(key)
+    except DmlStudyError as error:
+        yield Finding("fail", "results", str(error))
+        return
+    yield Finding("ok", "results", f"{address} can be written, read and deleted from")
+
+
 def _temporary() -> Iterator[Finding]:
     folder = tempfile.gettempdir()
     if len(folder) > 60:
@@ -134,15 +154,17 @@ def _data_folders() -> Iterator[Finding]:
         yield Finding("note", "data", f"no {looked}; $DML_STUDY_DATA names the folder of your images and weights")
 
 
-def _study(spec: str, results: Path, cache: Path | None) -> Iterator[Finding]:
+def _study(spec: str, results: "Place", cache: Path | None) -> Iterator[Finding]:
     from study.cli.common import open_plan
     from trainables.errors import DmlStudyError
     from trainables.ledger import Ledger
+    from trainables.ledger.folder import has_results
+    from trainables.ledger.places import inside
 
     try:
         plan, _ = open_plan(spec, None, cache)
-        if (results / plan.study).exists():
-            Ledger.open(results / plan.study).commits()
+        if has_results(inside(results, plan.study)):
+            Ledger.open(inside(results, plan.study)).commits()
     except DmlStudyError as error:
         yield Finding("fail", "study", str(error))
         return

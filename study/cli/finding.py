@@ -10,6 +10,7 @@ from study.studies import find_spec
 from study.wording import relative, run_titles, search_titles, spec_argument
 from trainables.errors import ConfigError, DmlStudyError
 from trainables.ledger import Ledger
+from trainables.ledger.places import Place, is_address
 
 if TYPE_CHECKING:
     from trainables.config import RunConfig
@@ -19,20 +20,22 @@ class NotFoundError(DmlStudyError):
     """A study, run or results folder that does not exist."""
 
 
-def open_ledger(target: str, results: Path | None) -> Ledger:
+def open_ledger(target: str, results: Place | None) -> Ledger:
     """The ledger of a results folder, or of the study that a spec names.
 
     Raises:
         NotFoundError: neither has results.
     """
     folder = results or _results_of(target)
-    if results is None and not folder.is_dir():
+    if results is None and isinstance(folder, Path) and not folder.is_dir():
         raise NotFoundError(f"no results in {folder}; `dml-study run {spec_argument(target)}` makes them")
-    return Ledger.open(folder.resolve())
+    return Ledger.open(folder)
 
 
-def _results_of(target: str) -> Path:
-    """A folder, the name of a study under `results/`, or the study of a spec."""
+def _results_of(target: str) -> Place:
+    """A folder or address, the name of a study under `results/`, or the study of a spec."""
+    if is_address(target):
+        return target
     for folder in (Path(target), Path("results") / target):
         if (folder / "schema.json").is_file():
             return folder
@@ -60,18 +63,18 @@ class FoundRun:
     ledger: Ledger
 
 
-def find_run(prefix: str, results: Path | None) -> FoundRun:
+def find_run(prefix: str, results: Place | None) -> FoundRun:
     """Looks for a run in one results folder, or in all under `results/`: committed, under way or planned.
 
     Raises:
         NotFoundError: no run, or several, begin with these digits.
     """
-    ledgers = [Ledger.open(folder) for folder in ([results] if results else studies())]
+    ledgers = [Ledger.open(results)] if results else [Ledger.open(folder) for folder in studies()]
     found = [
         FoundRun(run_id, ledger) for ledger in ledgers for run_id in sorted(_known(ledger)) if run_id.startswith(prefix)
     ]
     if not found:
-        places = ", ".join(str(relative(Path(ledger.location))) for ledger in ledgers)
+        places = ", ".join(str(relative(ledger.location)) for ledger in ledgers)
         places = places or "results/ (there is no study yet)"
         raise NotFoundError(
             f"no run begins with '{prefix}' in {places}; `dml-study plan` shows the ids of a spec's runs"
@@ -107,7 +110,7 @@ def run_config(found: FoundRun) -> "RunConfig":
         rows = found.ledger.read("runs", columns=["run_id", "config"]).to_pylist()
         return RunConfig.model_validate_json(next(row["config"] for row in rows if row["run_id"] == found.run_id))
     spec = found.ledger.read_plan()["spec"]
-    plan, _ = open_plan(spec, results=Path(found.ledger.location))
+    plan, _ = open_plan(spec, results=found.ledger.location)
     tuned = {run.run_id: run for search in plan.searches for each in search.candidates for run in each.runs}
     if found.run_id in tuned:
         return tuned[found.run_id].config

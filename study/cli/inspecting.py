@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -126,7 +125,7 @@ def _print_study(console: "Console", study: _Study) -> None:
     parts = [f"{counts['complete']} done", f"{len(running)} running", f"{len(failed)} failed", f"{waiting} waiting"]
     parts += [f"{len(blocked)} blocked by a failed run that they need"] if blocked else []
     parts += [f"{counts['pruned']} pruned"] if counts["pruned"] else []
-    where = relative(Path(study.ledger.location))
+    where = relative(study.ledger.location)
     console.print(f"{study.plan['study']} in {where}: {len(study.titles)} runs", style="bold", markup=False)
     console.print(f"  {', '.join(parts)}")
     for search in study.searches:
@@ -137,7 +136,7 @@ def _print_study(console: "Console", study: _Study) -> None:
     _print_runs(console, "failed", failed, study.titles)
     if failed:
         console.print(f"  `dml-study logs {next(iter(failed))[:8]}` has the whole error", markup=False)
-    console.print(f"  {_at_work(study) or _next(study.plan, where, counts, waiting)}", markup=False)
+    console.print(f"  {_at_work(study) or _next(study.plan, study.ledger.location, counts, waiting)}", markup=False)
 
 
 def _at_work(study: _Study) -> str:
@@ -147,13 +146,13 @@ def _at_work(study: _Study) -> str:
     return f"{names[0]} is at work (start {study.drivers[0].generation})" if names else ""
 
 
-def _next(plan: Mapping[str, Any], where: Path, counts: Mapping[str, int], waiting: int) -> str:
-    from study.wording import spec_argument
+def _next(plan: Mapping[str, Any], where: str, counts: Mapping[str, int], waiting: int) -> str:
+    from study.wording import results_argument, spec_argument
 
     run = f"dml-study run {spec_argument(plan['spec'])}"
     if waiting or any(_open(search) for search in plan.get("searches", ())):
         return f"nothing is at work; `{run}` goes on"
-    return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {where}`"
+    return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {results_argument(where)}`"
 
 
 def _open(search: Mapping[str, Any]) -> bool:

@@ -56,10 +56,9 @@ def invalidate(
     with Lease(ledger):
         key = take_out(ledger, {*chosen, *followers}, reason=reason.strip(), where=where or ())
     typer.echo(f"done, on record in {key}")
-    from pathlib import Path
 
     spec = ledger.read_plan()["spec"]
-    typer.echo(f"next: `dml-study run {spec_argument(spec)}` trains them again -> {relative(Path(ledger.location))}")
+    typer.echo(f"next: `dml-study run {spec_argument(spec)}` trains them again -> {relative(ledger.location)}")
 
 
 def _named(ledger: "Ledger", prefixes: Sequence[str]) -> list[str]:

@@ -28,8 +28,13 @@ Overrides = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="Override a value of the spec, dotted; may be repeated."),
 ]
 Results = Annotated[
-    Path | None,
-    typer.Option("--results", "-r", metavar="FOLDER", help="The study's results folder; `results/<study>` by default."),
+    str | None,
+    typer.Option(
+        "--results",
+        "-r",
+        metavar="FOLDER",
+        help="The study's results folder, or its address: s3://bucket/folder; `results/<study>` by default.",
+    ),
 ]
 Cache = Annotated[
     Path | None,

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -16,12 +15,13 @@ from study.cli.search_view import print_searches
 from study.plan import Cell, Plan, PlannedRun, due_runs, explain, one_cell
 from study.wording import relative
 from trainables.ledger import Commit, Ledger
+from trainables.ledger.places import Place
 
 _IDS = (4, 2, 1, 0)
 """How many run ids a row shows: as many of these as the terminal has room for."""
 
 
-def print_plan(plan: Plan, ledger: Ledger | None, folder: Path, *, limit: int) -> None:
+def print_plan(plan: Plan, ledger: Ledger | None, folder: Place, *, limit: int) -> None:
     """Cells with their replicates, what the ledger already has, and what the rest will cost."""
     console, commits = console_out(), ledger.commits() if ledger else {}
     counts = plan.counts

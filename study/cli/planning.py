@@ -61,11 +61,12 @@ def plan(
     from study.cli.common import open_plan, results_folder
     from study.cli.plan_view import print_explanation, print_plan
     from trainables.ledger import Ledger
+    from trainables.ledger.folder import has_results
 
     planned, _ = open_plan(spec, set_, cache, plugin, results=results)
     if explain is not None:
         print_explanation(planned, explain)
         return
     folder = results_folder(results, planned.study)
-    ledger = Ledger.open(folder) if (folder / "schema.json").is_file() else None
+    ledger = Ledger.open(folder) if has_results(folder) else None
     print_plan(planned, ledger, folder, limit=limit)

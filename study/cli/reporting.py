@@ -123,7 +123,12 @@ def plot(
     ] = "value",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="Folder, or one file; `<results>/plots` by default."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="Folder, or one file; by default `<results>/plots`, `plots/<study>` for results with an address.",
+        ),
     ] = None,
 ) -> None:
     """Draw heatmaps of compared parameters and learning curves, as PDF and PNG."""
@@ -132,6 +137,13 @@ def plot(
     from study.wording import relative
 
     results = _load(studies)
-    folder = output or Path(open_ledger(studies[0], None).location) / "plots"
+    folder = output or _plots_folder(open_ledger(studies[0], None).location, results.sources[0].study)
     for file in draw(results, Wanted(kind=kind, metric=metric, x=x, y=y, show=show), folder):
         typer.echo(f"wrote {relative(file)}")
+
+
+def _plots_folder(location: str, study: str) -> Path:
+    """Beside local results; those of an object store get a folder here."""
+    from trainables.ledger.places import is_address
+
+    return Path("plots") / study if is_address(location) else Path(location) / "plots"

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from study.launch import Summary
     from study.launch.gate import TimeLimit
     from study.plan import Plan, PlannedRun
+    from trainables.ledger.places import Place
     from trainables.ledger.shards import Shard
 
 OUT_OF_TIME = 75
@@ -134,10 +134,10 @@ def _warn(plan: "Plan") -> None:
         typer.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
-def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
-    from study.wording import relative
+def _report(summary: "Summary", folder: "Place", *, stage: str) -> None:
+    from study.wording import relative, results_argument
 
-    where, command = relative(folder), shlex.join(["dml-study", *sys.argv[1:]])
+    where, command = results_argument(folder), shlex.join(["dml-study", *sys.argv[1:]])
     retry = command if "--retry-failed" in sys.argv else f"{command} --retry-failed"
     state = [f"{summary.complete} of {summary.planned} runs complete", f"{summary.trained} trained now"]
     state += [f"{summary.adopted} taken from sibling studies"] if summary.adopted else []
@@ -146,7 +146,7 @@ def _report(summary: "Summary", folder: Path, *, stage: str) -> None:
         failed = f", {summary.tune_failed} of their runs failed" if summary.tune_failed else ""
         pruned = f", {summary.tune_pruned} of their runs stopped early" if summary.tune_pruned else ""
         typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}")
-    typer.echo(f"{', '.join(state)} -> {where}")
+    typer.echo(f"{', '.join(state)} -> {relative(folder)}")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
     if summary.out_of_time and summary.left:

@@ -1,12 +1,13 @@
 """Runs that a sibling study already has are copied, not trained again."""
 
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 
 from study.invalidation import invalidated_runs
 from study.plan import Plan
 from trainables.errors import LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.folder import results_beside
+from trainables.ledger.places import Place, resolved
 
 
 def adopt_siblings(
@@ -24,7 +25,7 @@ def adopt_siblings(
     missing = {run_id for run_id in plan.runs if run_id not in complete and (own is None or run_id in own)}
     missing -= invalidated_runs(ledger)
     adopted = 0
-    for folder in _siblings(ledger):
+    for folder in _siblings(ledger, tell):
         if not missing:
             break
         try:
@@ -37,14 +38,15 @@ def adopt_siblings(
     return adopted
 
 
-def _siblings(ledger: Ledger) -> Iterator[Path]:
-    own = Path(ledger.location)
-    for folder in sorted(own.parent.iterdir()):
-        if folder != own and (folder / "schema.json").is_file():
-            yield folder
+def _siblings(ledger: Ledger, tell: Callable[[str], None]) -> Sequence[Place]:
+    try:
+        return results_beside(resolved(ledger.location))
+    except LedgerError as error:
+        tell(f"sibling studies are not looked at: {error}")
+        return []
 
 
-def _adopt(ledger: Ledger, folder: Path, missing: set[str]) -> set[str]:
+def _adopt(ledger: Ledger, folder: Place, missing: set[str]) -> set[str]:
     sibling = Ledger.open(folder)
     return set(ledger.adopt(sibling, *sorted(_complete(sibling) & missing)))
 

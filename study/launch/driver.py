@@ -26,6 +26,7 @@ from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
 from trainables.ledger.names import KEPT_KEYS
+from trainables.ledger.places import Place
 from trainables.training.cutoffs import NO_CUTOFFS, Cutoffs
 
 _WORKER_STARTS = 20
@@ -47,7 +48,7 @@ class _Work:
     adopted: int = 0
 
 
-def launch(plan: Plan, *, results: Path, spec_text: str, options: LaunchOptions) -> Summary:
+def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions) -> Summary:
     """Searches the settings of tuned methods, then trains every due run of a plan, into the ledger at `results`.
 
     Raises:

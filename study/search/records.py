@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from trainables.errors import LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.places import keyed
 from trainables.training.cutoffs import Cutoffs
 
 Record = dict[str, Any]
@@ -65,7 +66,8 @@ class LedgerRecords:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             reason = str(error)
         raise LedgerError(
-            f"{self._ledger.location}/{key} is damaged ({reason}); restore it, or delete it to have it proposed again"
+            f"{keyed(self._ledger.location, key)} is damaged ({reason}); restore it, or delete it to have it proposed "
+            "again"
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError
 from trainables.ledger.names import Commit, Table, is_part, parse_commit, resolve
+from trainables.ledger.places import keyed
 from trainables.ledger.store import Store
 
 _COMPACTED, _INDEX = "compacted-", "_compacted-"
@@ -146,16 +147,18 @@ class Catalog:
             return Index.from_json(self._store.get(key))
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(
-                f"{self._store.location}/{key} is damaged; delete it: it is read from {name} instead"
+                f"{keyed(self._store.location, key)} is damaged; delete it: it is read from {name} instead"
             ) from error
 
     def _embedded_index(self, table: Table, name: str) -> Index:
         from trainables.ledger.tables import metadata_of
 
         key = f"{table}/{name}"
-        text = metadata_of(table, self._store.get(key), key=f"{self._store.location}/{key}", field="index")
+        text = metadata_of(table, self._store.get(key), key=keyed(self._store.location, key), field="index")
         if text is None:
-            raise LedgerError(f"{self._store.location}/{key} has no index: dml-study did not write it; move it away")
+            raise LedgerError(
+                f"{keyed(self._store.location, key)} has no index: dml-study did not write it; move it away"
+            )
         return Index.from_json(text)
 
 

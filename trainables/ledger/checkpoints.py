@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from trainables.ledger.errors import MissingKeyError
 from trainables.ledger.names import attempt_order, checkpoint_key, parse_checkpoint
+from trainables.ledger.places import keyed
 from trainables.ledger.store import Store
 
 _MAGIC, _VERSION = b"dml-ckpt", 1
@@ -44,7 +45,7 @@ def load(store: Store, run_id: str, *, on_corrupt: OnCorrupt) -> Iterator[Checkp
         except MissingKeyError:
             continue  # another process finished the run or went on with it
         except ValueError as error:
-            on_corrupt(f"{store.location}/{key}", str(error))
+            on_corrupt(keyed(store.location, key), str(error))
             continue
         _, attempt, epoch = _names(key)
         yield Checkpoint(attempt, epoch, payload)

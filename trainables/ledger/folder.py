@@ -2,61 +2,120 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainables.errors import LedgerError
+from trainables.ledger.places import Place, inside, keyed, parent
 from trainables.ledger.schema import SCHEMA_VERSION
-from trainables.ledger.store import LocalStore
+from trainables.ledger.store import LocalStore, Store
+
+if TYPE_CHECKING:
+    from trainables.ledger.object_store import ObjectStore
 
 KIND = "dml-study results"
 _SCHEMA_KEY = "schema.json"
 
 
-def open_folder(path: Path) -> LocalStore:
+def open_folder(place: Place) -> Store:
     """The store of an existing results folder.
 
     Raises:
         LedgerError: there is none, it is something else, or it was written with another schema version.
     """
-    if not path.exists():
-        raise LedgerError(f"there is no results folder {path}; `dml-study run` creates it")
-    if not path.is_dir():
-        raise LedgerError(f"{path} is a file, not a results folder; choose another results folder")
-    store = LocalStore(path.resolve())
+    store = _local(place) if isinstance(place, Path) else _remote(place)
     if not store.exists(_SCHEMA_KEY):
-        raise LedgerError(f"{path} is not a results folder: it has no {_SCHEMA_KEY}; choose another results folder")
-    _check(path, _content(store))
+        raise LedgerError(f"{place} is not a results folder: it has no {_SCHEMA_KEY}; choose another results folder")
+    _check(place, _content(store))
     return store
 
 
-def create_folder(path: Path) -> LocalStore:
+def create_folder(place: Place) -> Store:
     """The store of a results folder, which is created where nothing or an empty folder stands.
 
     Raises:
         LedgerError: something else stands there, or the folder cannot be created.
     """
-    if path.is_dir() and not (path / _SCHEMA_KEY).exists():
-        foreign = sorted(item.name for item in path.iterdir() if not item.name.startswith("."))
-        if foreign:
-            raise LedgerError(
-                f"{path} is not a results folder: it has no {_SCHEMA_KEY} but other files ({foreign[0]}, ...); "
-                "choose an empty or a new folder"
-            )
-    if not path.exists() or (path.is_dir() and not (path / _SCHEMA_KEY).exists()):
-        content = {"schema_version": SCHEMA_VERSION, "kind": KIND}
-        LocalStore(path.resolve()).put(_SCHEMA_KEY, json.dumps(content).encode())
-    return open_folder(path)
+    if isinstance(place, Path):
+        if not place.exists() or (place.is_dir() and not (place / _SCHEMA_KEY).exists()):
+            _begin(LocalStore(place.resolve()), place, sorted(_names(place)))
+    else:
+        store = _object_store(place)
+        if not store.exists(_SCHEMA_KEY):
+            _begin(store, place, store.names())
+    return open_folder(place)
 
 
-def _content(store: LocalStore) -> dict[str, Any]:
+def has_results(place: Place) -> bool:
+    """Whether a results folder stands at a place, of whatever version.
+
+    Raises:
+        LedgerError: the object store of an address does not answer.
+    """
+    if isinstance(place, Path):
+        return (place / _SCHEMA_KEY).is_file()
+    return _object_store(place).exists(_SCHEMA_KEY)
+
+
+def results_beside(place: Place) -> list[Place]:
+    """The other results folders in the folder or bucket that holds this one.
+
+    Raises:
+        LedgerError: the object store of an address does not list them.
+    """
+    if isinstance(place, Path):
+        found: list[Place] = [*sorted(place.parent.iterdir())]
+    else:
+        above = parent(place)
+        found = [inside(above, name) for name in _object_store(above).names()] if above else []
+    return [other for other in found if other != place and has_results(other)]
+
+
+def _local(path: Path) -> Store:
+    if not path.exists():
+        raise LedgerError(f"there is no results folder {path}; `dml-study run` creates it")
+    if not path.is_dir():
+        raise LedgerError(f"{path} is a file, not a results folder; choose another results folder")
+    return LocalStore(path.resolve())
+
+
+def _remote(address: str) -> Store:
+    store = _object_store(address)
+    if not store.names():
+        raise LedgerError(f"there is no results folder {address}; `dml-study run` creates it")
+    return store
+
+
+def _object_store(address: str) -> "ObjectStore":
+    from trainables.ledger.object_store import ObjectStore
+
+    return ObjectStore(address)
+
+
+def _names(path: Path) -> list[str]:
+    return [item.name for item in path.iterdir()] if path.is_dir() else []
+
+
+def _begin(store: Store, place: Place, names: list[str]) -> None:
+    foreign = [name for name in names if not name.startswith(".")]
+    if foreign:
+        raise LedgerError(
+            f"{place} is not a results folder: it has no {_SCHEMA_KEY} but other files ({foreign[0]}, ...); "
+            "choose an empty or a new folder"
+        )
+    store.put(_SCHEMA_KEY, json.dumps({"schema_version": SCHEMA_VERSION, "kind": KIND}).encode())
+
+
+def _content(store: Store) -> dict[str, Any]:
     try:
         content = json.loads(store.get(_SCHEMA_KEY))
     except ValueError as error:
-        raise LedgerError(f"{store.location}/{_SCHEMA_KEY} is damaged ({error}); restore it from a copy") from error
+        raise LedgerError(
+            f"{keyed(store.location, _SCHEMA_KEY)} is damaged ({error}); restore it from a copy"
+        ) from error
     return content if isinstance(content, dict) else {}
 
 
-def _check(path: Path, content: dict[str, Any]) -> None:
+def _check(path: Place, content: dict[str, Any]) -> None:
     if content.get("kind") != KIND:
         raise LedgerError(f"{path} is not a results folder: its {_SCHEMA_KEY} belongs to something else")
     found = content.get("schema_version")

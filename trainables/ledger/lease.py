@@ -14,6 +14,8 @@ from uuid import uuid4
 
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError, StaleDriverError
+from trainables.ledger.generations import new_generation
+from trainables.ledger.places import keyed
 from trainables.ledger.process import own_start_time, process_start_time
 from trainables.ledger.shards import FOLDER, Shard
 from trainables.ledger.store import Store
@@ -56,8 +58,9 @@ def read_driver(store: Store, key: str = DRIVER_KEY) -> Driver | None:
     except MissingKeyError:
         return None
     except (ValueError, TypeError) as error:
+        place = keyed(store.location, key)
         raise LedgerError(
-            f"{store.location}/{key} is damaged ({error}); delete it if no `dml-study run` works on this folder"
+            f"{place} is damaged ({error}); delete it if no `dml-study run` works on this folder"
         ) from error
 
 
@@ -142,14 +145,15 @@ class Lease:
             LedgerError: another driver is alive; the message names its host and process.
         """
         self._wait_until_free()
+        token = uuid4().hex
         last = current_generation(self._store)
         self._mine = Driver(
-            generation=self._shard.next_generation(last) if self._shard else last + 1,
+            generation=new_generation(self._store, last, token=token, sleep=self._sleep),
             host=socket.gethostname(),
             pid=os.getpid(),
             process_start_time=own_start_time(),
             renewed_at=_now(),
-            token=uuid4().hex,
+            token=token,
         )
         self._write(self._mine)
         self._sleep(_SETTLE_SECONDS)  # of two that start together, the later write wins

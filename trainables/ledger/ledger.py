@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import LedgerError
@@ -21,6 +20,7 @@ from trainables.ledger.names import (
     no_longer_needed,
     require_names,
 )
+from trainables.ledger.places import keyed, resolved
 from trainables.ledger.schema import SCHEMA_VERSION
 from trainables.ledger.shards import Shard
 from trainables.ledger.store import Keys, Store
@@ -49,14 +49,14 @@ class Ledger:
         """The ledger in a folder.
 
         Args:
-            path: the results folder.
+            path: the results folder, or its address in an object store: `s3://bucket/folder`.
             create: make it where nothing or an empty folder stands.
             shard: the part that the caller's driver trains; whose lease counts for what it writes.
 
         Raises:
             LedgerError: there is no such folder, it is not a results folder, or of another schema version.
         """
-        folder = Path(path).expanduser()
+        folder = resolved(path)
         try:
             return cls(create_folder(folder) if create else open_folder(folder), shard=shard)
         except PermissionError as error:
@@ -64,7 +64,7 @@ class Ledger:
 
     @property
     def location(self) -> str:
-        """Absolute path of the results folder."""
+        """Absolute path or address of the results folder; `open` takes it."""
         return self._store.location
 
     def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
@@ -250,7 +250,7 @@ class Ledger:
         Raises:
             LedgerError: there is none, it is damaged, or of another version.
         """
-        place = f"{self.location}/{_PLAN_KEY}"
+        place = keyed(self.location, _PLAN_KEY)
         try:
             plan = json.loads(self._store.get(_PLAN_KEY))
         except MissingKeyError as error:

@@ -8,6 +8,7 @@ from trainables.errors import LedgerError
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.errors import MissingKeyError
 from trainables.ledger.names import TABLES, Commit, Table
+from trainables.ledger.places import keyed
 from trainables.ledger.schema import COLUMNS, arrow_schema
 from trainables.ledger.store import Store
 from trainables.ledger.tables import from_parquet
@@ -67,7 +68,7 @@ def rows_in(
 ) -> "pa.Table":
     """The rows of some parts in the file that holds them."""
     key = f"{table}/{file}"
-    content = from_parquet(table, store.get(key), key=f"{store.location}/{key}", columns=columns)
+    content = from_parquet(table, store.get(key), key=keyed(store.location, key), columns=columns)
     sources = catalog.sources(table, file)
     return content if len(parts) == len(sources) else _only(table, content, parts)
 

@@ -40,7 +40,3 @@ class Shard:
         """Whether the driver of a lease would train the same runs: all but those of other shards of this count."""
         match = _KEY.fullmatch(key)
         return match is None or int(match[2]) != self.count or int(match[1]) == self.index
-
-    def next_generation(self, last: int) -> int:
-        """The first generation after `last` that no other shard of this count takes, even at the same moment."""
-        return last + 1 + (self.index - (last + 1)) % self.count

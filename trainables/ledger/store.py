@@ -23,7 +23,7 @@ _REMEDIES = {
 
 
 class Store(Protocol):
-    """What the ledger needs of a storage; a local folder today, an object store later."""
+    """What the ledger needs of a storage: a local folder, or a folder of an object store."""
 
     @property
     def location(self) -> str:
@@ -129,9 +129,14 @@ class LocalStore:
                     folder.rmdir()
 
     def _path(self, key: str) -> Path:
-        if key.startswith("/") or ".." in key.split("/"):
-            raise LedgerError(f"'{key}' is not a key of the results folder {self.root}: keys are relative paths in it")
+        require_key(key, self.location)
         return self.root / key
+
+
+def require_key(key: str, location: str) -> None:
+    """Raises LedgerError for a key that leads out of its results folder."""
+    if key.startswith("/") or ".." in key.split("/"):
+        raise LedgerError(f"'{key}' is not a key of the results folder {location}: keys are relative paths in it")
 
 
 def _failure(action: str, path: Path, error: OSError) -> LedgerError:

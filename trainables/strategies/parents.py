@@ -6,7 +6,9 @@ from pathlib import Path
 from trainables.backbones.weights import remembered_revision
 from trainables.errors import DataError
 from trainables.ledger import Ledger
+from trainables.ledger.folder import has_results
 from trainables.ledger.names import weights_key
+from trainables.ledger.places import is_address, resolved
 from trainables.strategies.config import Parent
 
 
@@ -42,13 +44,14 @@ def _with_revision(parent: Parent, search: Sequence[Path], cache: Path) -> Paren
 
 
 def _with_folder(parent: Parent, search: Sequence[Path]) -> Parent:
-    folder = _find(parent.results, search)
-    if folder is None or not (folder / "schema.json").is_file():
+    folder = resolved(parent.results) if is_address(parent.results) else _find(parent.results, search)
+    if folder is None or not has_results(folder):
         raise DataError(f"teacher.results: '{parent.results}' is no results folder; give the one that has the run")
-    commit = Ledger.open(folder).commits().get(parent.run)
+    ledger = Ledger.open(folder)
+    commit = ledger.commits().get(parent.run)
     if commit is None or commit.status != "complete":
         raise DataError(f"teacher.run: {folder} has no complete run {parent.run}; `dml-study status {folder}` helps")
-    if not (folder / weights_key(parent.run)).is_file():
+    if not ledger.exists(weights_key(parent.run)):
         raise DataError(
             f"teacher.run: {folder} kept no weights of run {parent.run}; train it again with "
             "`keep: {weights: selected}` in its spec and --policy always"

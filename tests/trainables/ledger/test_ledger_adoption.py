@@ -21,8 +21,8 @@ def sibling(tmp_path: Path) -> Ledger:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(tmp_path / "own", create=True)
+def ledger(place: str) -> Ledger:
+    return Ledger.open(place, create=True)
 
 
 def rows(ledger: Ledger, table: Any, run_id: str, *without: str) -> list[dict[str, Any]]:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from ledger_tools import MemoryStore, run_name
@@ -11,8 +10,8 @@ RUN = run_name(1)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(tmp_path / "results", create=True)
+def ledger(place: str) -> Ledger:
+    return Ledger.open(place, create=True)
 
 
 def epochs(ledger: Ledger) -> list[str]:

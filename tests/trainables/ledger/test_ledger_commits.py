@@ -14,8 +14,8 @@ RUN = run_name(1)
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(tmp_path / "results", create=True)
+def ledger(place: str) -> Ledger:
+    return Ledger.open(place, create=True)
 
 
 def test_complete_wins_then_the_smallest_attempt() -> None:
@@ -152,7 +152,8 @@ def test_sweep_finishes_every_committed_run(ledger: Ledger) -> None:
     assert ledger.list("live/") == [f"live/{run_name(3)}.0002_01.json"]
 
 
-def test_names_alone_tell_what_is_done(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_alone_tell_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger.open(tmp_path / "results", create=True)
     commit_runs(ledger, range(5))
     ledger.compact(minimum_parts=1)
     commit_runs(ledger, range(5, 8))
@@ -170,5 +171,5 @@ def test_names_alone_tell_what_is_done(ledger: Ledger, monkeypatch: pytest.Monke
 
 def test_live_record_is_json_in_a_file_of_its_own(ledger: Ledger) -> None:
     attempt = ledger.new_attempt(RUN, generation=4)
-    content = json.loads((Path(ledger.location) / "live" / f"{RUN}.{attempt}.json").read_text())
+    content = json.loads(ledger.get(f"live/{RUN}.{attempt}.json"))
     assert attempt == "0004_01" and set(content) == {"host", "pid", "started_at", "updated_at"}

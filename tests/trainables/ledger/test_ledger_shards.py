@@ -1,6 +1,5 @@
 """Shards: drivers side by side on one folder, and who is refused."""
 
-import itertools
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -65,13 +64,6 @@ def test_drivers_with_common_runs_refuse_each_other(ledger: Ledger, first: str |
     held.renew()
     held.release()
     assert lease(ledger, second).acquire() > 1
-
-
-def test_generations_are_never_given_out_twice() -> None:
-    """Whatever the others have read: shards of one count take different ones, and all later ones are larger."""
-    for count, last in itertools.product((1, 2, 3, 7), range(12)):
-        taken = [Shard(index, count).next_generation(last) for index in range(1, count + 1)]
-        assert len(set(taken)) == count and min(taken) == last + 1 and max(taken) == last + count
 
 
 def test_shards_that_start_at_the_same_moment_get_different_generations(
