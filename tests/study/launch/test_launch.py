@@ -133,7 +133,7 @@ def test_always_trains_again_what_only_chooses_and_keeps_the_old_rows_aside(here
     log = (here.results / "logs" / f"{again}.0002_01.log").read_text()
     assert "select epoch 1," in log
     assert "checkpoint" not in log
-    (aside,) = (here.results / "forgotten").glob("*.parquet")
+    (aside,) = (here.results / "forgotten").glob("runs-*.parquet")
     assert pq.read_table(aside).column("run_id").to_pylist() == [again]
 
 
