@@ -97,6 +97,7 @@ def test_joined_models_wait_for_all_folds_and_are_measured_as_one(here: Here) ->
         assert row["val_map_at_r"] == pytest.approx(sum(rows[source]["val_map_at_r"] for source in run.sources) / 3)
 
 
+@pytest.mark.slow
 def test_a_model_whose_embeddings_are_gone_is_trained_again_where_they_are_needed(here: Here) -> None:
     plan, results = joined(here), here.folder / "results" / "joined"
     here.launch(plan)

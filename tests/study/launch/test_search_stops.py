@@ -43,6 +43,7 @@ def pruned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["status"] == "pruned"]
 
 
+@pytest.mark.slow
 def test_a_search_on_ray_stops_what_a_plain_loop_stops(
     study: Study, private_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
