@@ -18,8 +18,14 @@ from trainables.ledger import Ledger
 from trainables.training.session import MAX_WORKER_DEATHS
 
 _WORKER_TITLE = "ray::RunTrainable"
-_QUICK_TO_NOTICE = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 500, "health_check_timeout_ms": 2000}
+_QUICK_TO_NOTICE = {
+    "health_check_initial_delay_ms": 2000,
+    "health_check_period_ms": 500,
+    "health_check_timeout_ms": 2000,
+}
 _SHOWN_LINES = 15
+_WORK_FIRST = 0.75
+"""Share of kills that wait until a run is under way; the others come at any moment, that of a start included."""
 
 
 class Nodes:
@@ -34,7 +40,9 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": _QUICK_TO_NOTICE}
-        self._cluster = Cluster(initialize_head=True, head_node_args={**head, **({"gcs_server_port": port} if port else {})})
+        self._cluster = Cluster(
+            initialize_head=True, head_node_args={**head, **({"gcs_server_port": port} if port else {})}
+        )
         for _ in range(count):
             self.add()
 
@@ -60,8 +68,8 @@ class Nodes:
         return sorted(pid for pid in _processes() if _parent(pid) in parents and _title(pid).startswith(_WORKER_TITLE))
 
     def close(self) -> None:
-        """Kills all there is."""
-        for node in [*self.present, *([self._cluster.head_node] if self._cluster.head_node else [])]:
+        """Kills all there is; does nothing the second time."""
+        for node in self._cluster.list_all_nodes():
             for pid in self.workers(node):
                 kill(pid)
             self.remove(node)
@@ -101,7 +109,7 @@ class Kill:
 
     Attributes:
         what: "worker", "node", "raylet" or "driver".
-        runs: run id -> epoch of the attempts that went down with it.
+        runs: ids of those that were under way there.
         seconds: since the chaos began.
         done: runs that were committed by then.
     """
@@ -148,8 +156,9 @@ class Chaos:
 
     def strike(self, deck: list[str], *, pause: tuple[float, float]) -> None:
         """Kills one part for each card of a shuffled deck, each after a pause of random seconds."""
-        order = self._draws.sample(deck, len(deck))
-        for what in order:
+        for what in self._draws.sample(deck, len(deck)):
+            if self._draws.random() < _WORK_FIRST:
+                self._wait(lambda: self._runs_of(self.nodes.workers()))
             until = time.monotonic() + self._draws.uniform(*pause)
             self._wait(lambda until=until: time.monotonic() >= until)  # type: ignore[misc]
             getattr(self, f"_strike_{what}")()
@@ -166,7 +175,7 @@ class Chaos:
                 self._driver = self._started()
 
     def _strike_worker(self) -> None:
-        self._wait(lambda: self._victims())
+        self._wait(self._victims)
         pid = self._draws.choice(self._victims())
         runs = self._runs_of([pid])
         kill(pid)
@@ -181,7 +190,7 @@ class Chaos:
         self._strike_whole("raylet", with_workers=False)
 
     def _strike_whole(self, what: str, *, with_workers: bool) -> None:
-        self._wait(lambda: self._dispensable())
+        self._wait(self._dispensable)
         node = self._draws.choice(self._dispensable())
         workers = self.nodes.workers(node)
         runs = self._runs_of(workers)
@@ -277,7 +286,8 @@ def retrained(results: Path) -> str:
     again = {run_id: count for run_id, count in attempts.items() if count > 1}
     continued = sum(_continued(results, run_id) for run_id in again)
     listed = ", ".join(f"{run_id[:8]} x{count}" for run_id, count in sorted(again.items(), key=lambda item: -item[1]))
-    return f"{len(again)} of {len(attempts)} runs took several attempts, {continued} of them went on from a checkpoint: {listed}"
+    several = f"{len(again)} of {len(attempts)} runs took several attempts"
+    return f"{several}, {continued} of them went on from a checkpoint: {listed}"
 
 
 def _continued(results: Path, run_id: str) -> bool:

@@ -1,19 +1,20 @@
 """Workers, nodes and drivers of a cluster die at random moments; the ledger is that of an undisturbed run."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chaos import Chaos, Nodes, retrained
-from launched import Study, results_of, spec_text, train_here
+from launched import PLUGIN, Study, ended, free_port, results_of, spec_text, train_here, wait_for
 
 from trainables.ledger import Ledger
 
 EPOCHS, NODES, LIMIT_SECONDS = 3, 4, 600.0
 DECK = ["worker"] * 10 + ["raylet"] * 3 + ["node"] * 4 + ["driver"] * 7
-PAUSE_SECONDS = (0.5, 6.0)
+PAUSE_SECONDS = (0.5, 5.0)
 METHODS = """
   base: {loss: slow}
   ps: {loss: slow, synthesis: proxy_synthesis, baseline: base}
@@ -39,19 +40,32 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
     results = train_here(folder, SPEC, cache=cache)
     assert len(results["runs"]) >= 60
     assert {row["status"] for row in results["runs"]} == {"complete"}
-    assert {row["strategy"] for row in results["runs"]} >= {"plain", "transfer", "ensemble", "untrained"}
+    assert {row["strategy"] for row in results["runs"]} >= {"plain", "transfer", "fold_ensemble", "untrained"}
     return results
 
 
 @pytest.fixture
-def nodes(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
-    """Their workers sleep in each step of the loss `slow`: time to be killed in."""
-    settings = {"SLOW_SECONDS": "0.6", "RAY_TMPDIR": str(short_folder), "OMP_NUM_THREADS": "1"}
-    for key, value in {**settings, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}.items():
+def new_nodes(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Nodes]]:
+    """Makes clusters whose workers sleep for some seconds in each step of the loss `slow`: time to be killed in."""
+    made: list[Nodes] = []
+
+    def make(*, slow: float, port: int | None = None) -> Nodes:
+        monkeypatch.setenv("SLOW_SECONDS", str(slow))
+        made.append(Nodes(NODES, port=port))
+        return made[-1]
+
+    for key, value in {"RAY_TMPDIR": str(short_folder), "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}.items():
         monkeypatch.setenv(key, value)
-    nodes = Nodes(NODES)
-    yield nodes
-    nodes.close()
+    yield make
+    for nodes in made:
+        nodes.close()
+
+
+def start(study: Study, nodes: Nodes, **environment: str) -> "subprocess.Popen[str]":
+    """The command that is the same each time."""
+    secret = {key: value for key, value in os.environ.items() if key.startswith("RAY_AUTH_")}
+    options = ("--address", nodes.address, "--checkpoint-seconds", "0", "--plugin", str(PLUGIN))
+    return study.command("run", "s.yaml", *options, **secret, **environment)
 
 
 def assert_same(study: Study, undisturbed: Results) -> None:
@@ -67,20 +81,37 @@ def assert_same(study: Study, undisturbed: Results) -> None:
 
 
 def test_twenty_kills_change_nothing(
-    study: Study, nodes: Nodes, undisturbed: Results, capsys: pytest.CaptureFixture[str]
+    study: Study, new_nodes: Callable[..., Nodes], undisturbed: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study.write(SPEC)
-    secret = {key: value for key, value in os.environ.items() if key.startswith("RAY_AUTH_")}
-    planned = len(undisturbed["runs"])
-
-    def start() -> Any:
-        return study.start("--address", nodes.address, "--checkpoint-seconds", "0", **secret)
-
-    chaos = Chaos(study, nodes, start, planned=planned, seed=0, limit=LIMIT_SECONDS)
+    nodes, planned = new_nodes(slow=1.5), len(undisturbed["runs"])
+    chaos = Chaos(study, nodes, lambda: start(study, nodes), planned=planned, seed=0, limit=LIMIT_SECONDS)
     chaos.strike(DECK, pause=PAUSE_SECONDS)
     output = chaos.finish()
     with capsys.disabled():
         print(f"\n{chaos.report()}\n{retrained(study.results)}\nended after {chaos.seconds:.0f} s")
     assert f"{planned} of {planned} runs complete" in output
     assert len(chaos.kills) >= 20
+    assert_same(study, undisturbed)
+
+
+def test_the_same_command_goes_on_after_the_head_died(
+    study: Study, new_nodes: Callable[..., Nodes], undisturbed: Results
+) -> None:
+    """A whole cluster loses power; its driver, elsewhere, ends by itself; another cluster takes over the address."""
+    study.write(SPEC)
+    nodes = new_nodes(slow=0.3, port=free_port())
+    address, port = nodes.address, int(nodes.address.rpartition(":")[2])
+    process = start(study, nodes, RAY_gcs_rpc_server_reconnect_timeout_s="10")
+    wait_for(lambda: len(study.commits()) >= 8 and study.checkpoints(), "some runs", process=process)
+    nodes.close()
+    process.communicate(timeout=60)
+    before = Ledger.open(study.results).commits()
+    assert process.returncode == 1
+    assert 8 <= len(before) < len(undisturbed["runs"])
+    nodes = new_nodes(slow=0.0, port=port)
+    assert nodes.address == address
+    output, _ = ended(start(study, nodes), code=0)
+    assert f"{len(undisturbed['runs']) - len(before)} trained now" in output
+    assert before.items() <= Ledger.open(study.results).commits().items(), "a committed run was trained again"
     assert_same(study, undisturbed)
