@@ -15,6 +15,8 @@ from typing import Any
 from launched import Study
 
 from trainables.ledger import Ledger
+from trainables.ledger.live import worker_deaths
+from trainables.ledger.names import attempt_order
 from trainables.training.session import MAX_WORKER_DEATHS
 
 _WORKER_TITLE = "ray::RunTrainable"
@@ -221,8 +223,8 @@ class Chaos:
         """A run whose workers died too often under one driver is taken for the culprit: chance must not frame it."""
         ledger = self._ledger()
         for live in (live for live in ledger.live() if live["pid"] in pids):
-            generation = live["attempt"].partition("_")[0]
-            if len(ledger.list(f"live/{live['run_id']}.{generation}_")) >= MAX_WORKER_DEATHS:
+            generation, _ = attempt_order(live["attempt"])
+            if worker_deaths(ledger, live["run_id"], generation=generation)[1] >= MAX_WORKER_DEATHS:
                 return False
         return True
 
