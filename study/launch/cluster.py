@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from study.launch.head_watch import HeadWatch
 from study.plan import Resources
 from trainables.errors import DmlStudyError
 
@@ -64,9 +65,11 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
     try:
         if address is None:
             _start(folder, gpus=gpus)
+            yield
         else:
             _join(address)
-        yield
+            with HeadWatch(ray.get_runtime_context().gcs_address):
+                yield
     finally:
         ray.shutdown()
 
