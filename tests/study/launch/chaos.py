@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -19,13 +20,15 @@ from trainables.ledger.live import worker_deaths
 from trainables.ledger.names import attempt_order
 from trainables.training.session import MAX_WORKER_DEATHS
 
-_WORKER_TITLE = "ray::RunTrainable"
+_TRIAL = re.compile(r"ray::\w*Trainable")
 _QUICK_TO_NOTICE = {
     "health_check_initial_delay_ms": 2000,
     "health_check_period_ms": 500,
     "health_check_timeout_ms": 2000,
 }
 _SHOWN_LINES = 15
+_LAST_KILL = 0.8
+"""Share of the runs that are done before the last kill."""
 _WORK_FIRST = 0.75
 """Share of kills that wait until a run is under way; the others come at any moment, that of a start included."""
 
@@ -67,7 +70,7 @@ class Nodes:
     def workers(self, *nodes: Any) -> list[int]:
         """Processes that hold a trial, on these nodes or on all."""
         parents = {raylet(node) for node in nodes or self.present}
-        return sorted(pid for pid in _processes() if _parent(pid) in parents and _title(pid).startswith(_WORKER_TITLE))
+        return sorted(pid for pid in _processes() if _parent(pid) in parents and _TRIAL.match(_title(pid)))
 
     def close(self) -> None:
         """Kills all there is; does nothing the second time."""
@@ -157,8 +160,13 @@ class Chaos:
         return time.monotonic() - self._began
 
     def strike(self, deck: list[str], *, pause: tuple[float, float]) -> None:
-        """Kills one part for each card of a shuffled deck, each after a pause of random seconds."""
-        for what in self._draws.sample(deck, len(deck)):
+        """Kills one part for each card of a shuffled deck, each after a pause of random seconds.
+
+        The kills are spread over the study: each waits until its share of the runs is done.
+        """
+        for number, what in enumerate(self._draws.sample(deck, len(deck))):
+            due = int(_LAST_KILL * self.planned * number / len(deck))
+            self._wait(lambda due=due: len(self._ledger().commits()) >= due)  # type: ignore[misc]
             if self._draws.random() < _WORK_FIRST:
                 self._wait(lambda: self._runs_of(self.nodes.workers()))
             until = time.monotonic() + self._draws.uniform(*pause)

@@ -14,7 +14,7 @@ from trainables.ledger import Ledger
 
 EPOCHS, NODES, LIMIT_SECONDS = 3, 4, 600.0
 DECK = ["worker"] * 10 + ["raylet"] * 3 + ["node"] * 4 + ["driver"] * 7
-PAUSE_SECONDS = (0.5, 5.0)
+PAUSE_SECONDS = (0.0, 4.0)
 METHODS = """
   base: {loss: slow}
   ps: {loss: slow, synthesis: proxy_synthesis, baseline: base}
@@ -84,7 +84,7 @@ def test_twenty_kills_change_nothing(
     study: Study, new_nodes: Callable[..., Nodes], undisturbed: Results, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study.write(SPEC)
-    nodes, planned = new_nodes(slow=1.5), len(undisturbed["runs"])
+    nodes, planned = new_nodes(slow=0.6), len(undisturbed["runs"])
     chaos = Chaos(study, nodes, lambda: start(study, nodes), planned=planned, seed=0, limit=LIMIT_SECONDS)
     chaos.strike(DECK, pause=PAUSE_SECONDS)
     output = chaos.finish()
