@@ -5,7 +5,7 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,17 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
     if ray.is_initialized():
         yield
         return
+    watch = ExitStack()
     try:
         if address is None:
             _start(folder, gpus=gpus)
-            yield
         else:
             _join(address)
-            with HeadWatch(ray.get_runtime_context().gcs_address):
-                yield
+            watch.enter_context(HeadWatch(ray.get_runtime_context().gcs_address))
+        yield
     finally:
-        ray.shutdown()
+        ray.shutdown()  # waits for a head that is gone
+        watch.close()
 
 
 def _private() -> dict[str, str]:
