@@ -102,10 +102,12 @@ def test_the_same_command_goes_on_after_the_head_died(
     study.write(SPEC)
     nodes = new_nodes(slow=0.3, port=free_port())
     address, port = nodes.address, int(nodes.address.rpartition(":")[2])
-    process = start(study, nodes, RAY_gcs_rpc_server_reconnect_timeout_s="10")
+    process = start(study, nodes, RAY_gcs_rpc_server_reconnect_timeout_s="20")
     wait_for(lambda: len(study.commits()) >= 8 and study.checkpoints(), "some runs", process=process)
     nodes.close()
-    process.communicate(timeout=90)
+    _, errors = process.communicate(timeout=90)
+    assert f"the head of the Ray cluster, {address}, does not answer any more" in errors
+    assert "start it again" in errors
     before = Ledger.open(study.results).commits()
     assert process.returncode == 1
     assert 8 <= len(before) < len(undisturbed["runs"])
