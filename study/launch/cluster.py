@@ -5,10 +5,11 @@ import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from study.launch.head_watch import HeadWatch
 from study.plan import Resources
 from trainables.errors import DmlStudyError
 
@@ -61,14 +62,17 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
     if ray.is_initialized():
         yield
         return
+    watch = ExitStack()
     try:
         if address is None:
             _start(folder, gpus=gpus)
         else:
             _join(address)
+            watch.enter_context(HeadWatch(ray.get_runtime_context().gcs_address))
         yield
     finally:
-        ray.shutdown()
+        ray.shutdown()  # waits for a head that is gone
+        watch.close()
 
 
 def _private() -> dict[str, str]:

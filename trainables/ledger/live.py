@@ -66,6 +66,15 @@ def under_way(store: Store, commits: Sequence[Commit]) -> list[dict[str, Any]]:
     return [{**_read(store, *names), "run_id": names[0], "attempt": names[1]} for names in running]
 
 
+def worker_deaths(store: Store, run_id: str, *, generation: int) -> tuple[int, int]:
+    """Attempts at a run under a driver that neither ended nor withdrew: all, and those since an epoch was saved."""
+    saved = filter(None, map(parse_checkpoint, store.list(f"checkpoints/{run_id}/")))
+    newest = max((attempt_order(attempt) for _, attempt, _ in saved), default=(0, 0))
+    claims = filter(None, map(parse_live, store.list(f"live/{run_id}.{generation:04d}_")))
+    orders = [attempt_order(attempt) for _, attempt in claims]
+    return len(orders), sum(order > newest for order in orders)
+
+
 def _read(store: Store, run_id: str, attempt: str) -> dict[str, Any]:
     try:
         content = json.loads(store.get(live_key(run_id, attempt)))

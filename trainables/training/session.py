@@ -11,6 +11,7 @@ from trainables import provenance
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.live import worker_deaths
 from trainables.ledger.names import embeddings_key, live_key, weights_key
 from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
@@ -20,7 +21,10 @@ from trainables.training.record import run_row
 
 _LIVE_SECONDS = 2.0
 MAX_WORKER_DEATHS = 3
-"""A run whose worker died so often under one driver, without an error of its own, is recorded as failed."""
+"""A run whose worker died so often under one driver, without an error of its own and without an epoch saved in between,
+is recorded as failed; nodes that come and go are not its fault."""
+_MOST_WORKER_DEATHS = 15
+"""Progress or not; fewer than Ray Tune puts up with, which would end the launch."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +146,13 @@ class Session:
             self.ledger.finish(self.run_id)
             self.done, self.status = True, committed.status
             return False
-        deaths = self._deaths()
+        deaths, fruitless = worker_deaths(self.ledger, self.run_id, generation=self.options.generation or 0)
         self.attempt = self.ledger.new_attempt(self.run_id, generation=self.options.generation or 0)
-        if deaths >= MAX_WORKER_DEATHS:
+        if fruitless >= MAX_WORKER_DEATHS or deaths >= _MOST_WORKER_DEATHS:
             self._commit_failure(f"its worker process died {deaths} times without an error of its own (out of memory?)")
             return False
         self._log(f"attempt {self.attempt} of run {self.run_id} on {provenance.host_name()}")
         return True
-
-    def _deaths(self) -> int:
-        """Attempts under this driver that neither ended nor withdrew."""
-        return len(self.ledger.list(f"live/{self.run_id}.{self.options.generation or 0:04d}_"))
 
     def _withdraw(self) -> None:
         """Takes the claim back, so that a full disk does not count as a death of the worker."""

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -253,3 +254,10 @@ def wait_for(condition: Callable[[], object], what: str, *, process: "subprocess
         assert process is None or process.poll() is None, f"ended before {what}: {process.communicate()}"
         assert time.monotonic() < limit, f"no {what} in time"
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])

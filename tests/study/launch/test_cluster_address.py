@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from launched import Sessions, Study, results_of, spec_text, train_here, wait_for
+from launched import Sessions, Study, free_port, results_of, spec_text, train_here, wait_for
 
 SPEC = spec_text("  plain: {loss: norm_softmax}\n")
 
@@ -18,7 +18,7 @@ TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 def address(short_folder: Path) -> Iterator[str]:
     """A cluster of one machine that only those with its token may use, like a real one."""
     options = ["--num-cpus=2", "--include-dashboard=false", "--object-store-memory=100000000", "--disable-usage-stats"]
-    options += ["--block", f"--temp-dir={short_folder}/ray", f"--port={(port := _free_port())}"]
+    options += ["--block", f"--temp-dir={short_folder}/ray", f"--port={(port := free_port())}"]
     cluster = Sessions(short_folder)
     process = cluster.spawn("ray.scripts.scripts", "start", "--head", *options, folder=short_folder, **TOKEN)
     wait_for(lambda: _listens(port), "cluster", process=process)
@@ -29,12 +29,6 @@ def address(short_folder: Path) -> Iterator[str]:
 def _listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 @pytest.mark.slow  # starts a cluster beside the private Rays of other tests

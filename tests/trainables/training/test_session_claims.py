@@ -10,6 +10,7 @@ from trainables.backbones.config import ResNet18
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.live import worker_deaths
 from trainables.ledger.store import LocalStore
 from trainables.training.build import set_numerics
 from trainables.training.fit import Fit
@@ -50,6 +51,34 @@ def test_storage_that_fails_again_and_again_is_no_death_of_the_worker(
     (row,) = ledger.read("runs").to_pylist()
     assert (row["status"], row["error"]) == ("complete", None)
     assert ledger.live() == []
+
+
+def test_a_run_on_nodes_that_come_and_go_is_trained_as_long_as_it_gets_on(
+    ledger: Ledger, tiny_run: RunConfig, private_cache: Path
+) -> None:
+    training = tiny_run.training.model_copy(update={"epochs": 2 * MAX_WORKER_DEATHS})
+    run = tiny_run.model_copy(update={"training": training})
+    for deaths in range(MAX_WORKER_DEATHS + 1):
+        assert worker_deaths(ledger, run.run_id(), generation=1) == (deaths, 0)
+        session(run, ledger, private_cache).step()  # saves an epoch and is never heard of again
+    for fruitless in range(1, MAX_WORKER_DEATHS):
+        ledger.new_attempt(run.run_id(), generation=1)
+        assert worker_deaths(ledger, run.run_id(), generation=1) == (MAX_WORKER_DEATHS + 1 + fruitless, fruitless)
+    finish(run, ledger, private_cache)
+    (row,) = ledger.read("runs").to_pylist()
+    assert (row["status"], row["attempts"]) == ("complete", 2 * MAX_WORKER_DEATHS + 1)
+
+
+def test_a_run_that_kills_its_worker_after_every_epoch_is_given_up(
+    ledger: Ledger, tiny_run: RunConfig, private_cache: Path
+) -> None:
+    for _ in range(15):
+        ledger.new_attempt(tiny_run.run_id(), generation=1)
+    ledger.save_checkpoint(tiny_run.run_id(), "0001_15", 1, b"", generation=1)
+    assert worker_deaths(ledger, tiny_run.run_id(), generation=1) == (15, 0)
+    finish(tiny_run, ledger, private_cache)
+    (row,) = ledger.read("runs").to_pylist()
+    assert row["status"] == "failed" and "worker process died 15 times" in row["error"]
 
 
 def test_an_error_of_the_run_that_cannot_be_written_is_no_death_either(
