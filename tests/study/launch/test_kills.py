@@ -63,6 +63,13 @@ def unfinished(study: Study) -> set[str]:
     return {path.parent.name for path in study.checkpoints()} - set(Ledger.open(study.results).commits())
 
 
+def has_trained(study: Study, *, since: set[str]) -> bool:
+    """Whether a run under way, of an attempt that is not among those before, has ended an epoch."""
+    committed = Ledger.open(study.results).commits()
+    under_way = [live for live in study.live() if live["attempt"] not in since and live["run_id"] not in committed]
+    return any(live.get("epoch") for live in under_way)
+
+
 def assert_went_on(study: Study, run_id: str) -> None:
     """The newest attempt of a run took up what an older one had trained, and trained the rest."""
     *_, newest = study.logs(run_id)
@@ -107,10 +114,10 @@ def test_signals_save_what_runs_and_say_how_to_go_on(study: Study, undisturbed: 
     """Ctrl-C goes to all processes of a terminal's job, Ray's included; a batch system's SIGTERM to the driver."""
     left: set[str] = set()
     for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
-        done = len(study.commits())
+        done, earlier = len(study.commits()), {live["attempt"] for live in study.live()}
         process = study.start("--checkpoint-seconds", "3600", slow=0.15)
         wait_for(lambda done=done: len(study.commits()) > done, "another run", process=process)
-        wait_for(lambda: any(live.get("epoch") for live in study.live()), "an epoch", process=process)
+        wait_for(lambda earlier=earlier: has_trained(study, since=earlier), "an epoch", process=process)
         send(process.pid, number)
         output, errors = ended(process, code=130)
         assert "stopping: running trials are saved first" in errors
