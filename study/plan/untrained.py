@@ -38,10 +38,14 @@ def untrained_cells(cells: Sequence[Made], replication: Replication) -> tuple[li
     matter = {"dataset", *_mattering(cells, rows)}
     result: dict[tuple[Any, ...], Made] = {}
     doubtful: set[str] = set()
+    same: dict[tuple[int, int], bool] = {}
     for cell, row in zip(cells, rows, strict=True):
         axes = {key: value for key, value in cell.axes.items() if key in matter}
         first = result.setdefault(_place(axes), _with_axes(row, axes))
-        if first.replicates != row.replicates and not _same_embedding(first.config, row.config):
+        pair = (id(first.config), id(row.config))  # rows of equal sections are one object
+        if pair not in same:
+            same[pair] = first.replicates == row.replicates or _same_embedding(first.config, row.config)
+        if not same[pair]:
             doubtful.add(cell.method)
     return list(result.values()), [_doubt(doubtful, cells[0].method)] if doubtful else []
 
