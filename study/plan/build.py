@@ -17,7 +17,7 @@ from study.plan.plan import Cell, Plan, PlannedRun
 from study.plan.readouts import AXIS, read_out
 from study.plan.searches import check_searches, search_advice, waiting_methods, with_searches, without_waiting
 from study.plan.untrained import Made, untrained_cells
-from study.search.history import History, NoHistory
+from study.search.history import Foresight, History, NoHistory
 from study.search.search import Search
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
@@ -60,7 +60,10 @@ def build_plan(
     def rebuilt(history: History) -> Plan:
         return _built(spec, grid, configs, history, resolved=resolve_data, rebuilt=rebuilt)
 
-    return rebuilt(history or NoHistory())
+    plan = rebuilt(history or NoHistory())
+    if any(search.chosen is None for search in plan.searches):
+        rebuilt(Foresight())  # what cannot be confirmed is told before anything is searched
+    return plan
 
 
 def _built(spec: Spec, grid: Grid, configs: Configs, history: History, **how: Any) -> Plan:

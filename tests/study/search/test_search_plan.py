@@ -251,6 +251,12 @@ def test_a_rule_for_other_methods_leaves_a_tuned_key_alone(make_plan: Make) -> N
     assert make_plan(PAIR.replace("stages:", f"{rule}\nstages:")).searches
 
 
+def test_what_the_chosen_settings_could_not_report_is_told_before_the_search(make_plan: Make) -> None:
+    readout = "protocol: {readout: [mean_9, concat]}\nstages:"
+    with pytest.raises(SpecError, match="'mean_9' does not fit 2 folds of embedding_dim 64; write 'mean_64'"):
+        make_plan(PAIR.replace("stages:", readout))
+
+
 def test_seeds_of_a_search_that_nobody_wrote_are_disjoint_too(make_plan: Make) -> None:
     with pytest.raises(SpecError, match=r"has \[100\] in common with the seeds of the tables"):
         make_plan("study: s\nmethods: {a: {tune: {loss.scale: [1, 2]}}}\nreplicates: {seeds: [100]}\n")
