@@ -61,12 +61,12 @@ def open_plan(
     """The plan of a spec file or shipped study, and the file's text.
 
     Args:
-        results: folder that searches are read from; the study's own by default.
+        results: folder that searches and looks at claims are read from; the study's own by default.
         history: opens searches instead.
     """
     path = find_spec(spec)
     loaded = load_spec(path, overrides=tuple(overrides or ()), plugins=tuple(plugins or ()))
-    if history is None and loaded.needs_search:
+    if history is None and (loaded.needs_search or loaded.replication.until_settled):
         history = _history(results_folder(results, loaded.study))
     with DataBars() as bars:
         plan = build_plan(loaded, cache=cache_folder(cache), progress=bars, history=history)
