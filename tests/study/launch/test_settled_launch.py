@@ -58,7 +58,7 @@ def test_seeds_are_trained_until_claims_are_settled(study: Study, monkeypatch: p
     monkeypatch.chdir(study.folder)
     shown = CliRunner().invoke(app, ["status", "s"]).output
     assert "wide > narrow on map_at_r (dataset=shapes): settled as better after 4 seeds" in shown
-    notes = " ".join(comparison_table(analysis.load(study.results)).notes)
+    notes = " ".join(comparison_table(analysis.load(study.results)).footnotes)
     assert "Seeds were added until claims were settled: paired t-tests after 4, 7, 9 seeds, 5 % error" in notes
 
     again, _ = ended(study.command("run", "s.yaml"), code=0)
