@@ -77,13 +77,15 @@ class Outcomes:
         return min(began, default=None), max(ended, default=None)
 
     def of_cell(self, index: int) -> dict[str, float]:
-        """ "test_map_at_r", "test_map_at_r std", "test_map_at_r n" of every score, by the rules of tables."""
-        notes: dict[str, float] = {}
-        for metric, samples in self._samples.items():
-            sample = samples.get(index)
-            if sample is not None:
-                notes |= {metric: sample.mean, f"{metric} n": sample.n}
-                notes |= {f"{metric} std": float(sample.values.std(ddof=1))} if sample.n > 1 else {}
+        """ "test_map_at_r" and "test_map_at_r std" of every score by the rules of tables, and how many runs: "n"."""
+        found = {metric: samples[index] for metric, samples in self._samples.items() if index in samples}
+        if not found:
+            return {}
+        notes: dict[str, float] = {"n": max(sample.n for sample in found.values())}
+        for metric, sample in found.items():
+            notes |= {metric: sample.mean}
+            notes |= {f"{metric} std": float(sample.values.std(ddof=1))} if sample.n > 1 else {}
+            notes |= {f"{metric} n": sample.n} if sample.n < notes["n"] else {}
         return notes
 
     @cached_property

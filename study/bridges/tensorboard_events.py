@@ -46,21 +46,30 @@ def _write(run: TrackedRun, folder: Path, *, varied: frozenset[str]) -> None:
 
 def _events(run: TrackedRun, varied: frozenset[str]) -> Iterator[Any]:
     from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.plugins.hparams import api_pb2, summary
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     start, end = run.started.timestamp(), run.ended.timestamp()
     hparams = {"method": run.name.method, **{key: value for key, value in run.params.items() if key in varied}}
     yield Event(wall_time=start, file_version="brain.Event:2")
-    session = summary.session_start_pb(hparams, start_time_secs=start)
-    yield Event(wall_time=start, summary=session)
+    yield Event(wall_time=start, summary=hparams_pb(hparams, trial_id=run.run_id, start_time_secs=start))
     for epoch in run.epochs:
         yield Event(wall_time=epoch.time.timestamp(), step=epoch.step, summary=_scalars(epoch.metrics))
     yield Event(wall_time=end, step=int(run.row["selected_epoch"] or 0), summary=_scalars(run.metrics))
-    status = api_pb2.Status.Value(_STATUS[run.status])
-    yield Event(wall_time=end, summary=summary.session_end_pb(status, end_time_secs=end))
+    yield Event(wall_time=end, summary=_ending(_STATUS[run.status], end))
 
 
 def _scalars(metrics: Mapping[str, float]) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary(value=[Summary.Value(tag=key, simple_value=value) for key, value in metrics.items()])
+
+
+def _ending(status: str, seconds: float) -> Any:
+    """How the table of hyperparameters shows that a run ended; the module that has this needs tensorflow."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
+
+    end = plugin_data_pb2.SessionEndInfo(status=api_pb2.Status.Value(status), end_time_secs=seconds)
+    described = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=end))
+    value = Summary.Value(tag=metadata.SESSION_END_INFO_TAG, metadata=described, tensor=metadata.NULL_TENSOR)
+    return Summary(value=[value])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from analysis.cells import UNTRAINED
 from analysis.labels import plain_value, setting_text
 from study.bridges.outcomes import Outcomes, State
 from study.bridges.targets import distinct
@@ -62,14 +63,14 @@ def trial_studies(ledger: Ledger) -> list[TrialStudy]:
     """One for each search, and for methods without one, one for each of their datasets, over the compared settings.
 
     Values are of validation classes: what is shown to be chosen from is not chosen on test classes. Only where the
-    protocol has no validation, they are the test metric.
+    protocol has no validation, they are the test metric. Untrained networks have no settings and are left out.
     """
     plan = ledger.read_plan()
     maker = _Maker(ledger, plan)
     searched = {search["method"] for search in plan.get("searches", ())}
     groups: dict[tuple[str, str], list[int]] = {}
     for index, cell in enumerate(plan["cells"]):
-        if cell["method"] not in searched:
+        if cell["method"] not in (*searched, UNTRAINED):
             groups.setdefault((cell["method"], str(cell["axes"]["dataset"])), []).append(index)
     compared = [maker.of_cells(method, dataset, cells) for (method, dataset), cells in groups.items()]
     found = [maker.of_search(search) for search in plan.get("searches", ())] + compared

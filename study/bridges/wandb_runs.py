@@ -48,10 +48,8 @@ def _write(wandb: Any, run: TrackedRun, study: str, folder: Path) -> None:
         config={**run.config, "dml_study": {**run.facts, "method": run.name.method, "cell": run.cell}},
         settings=_settings(wandb, folder),
     )
-    start = run.started.timestamp()
     for epoch in run.epochs:
-        time = epoch.time.timestamp()
-        made.log({**epoch.metrics, "_timestamp": time, "_runtime": time - start}, step=epoch.step)
+        made.log({**epoch.metrics, "_timestamp": epoch.time.timestamp()}, step=epoch.step)
     made.summary.update(run.metrics)
     made.finish(exit_code=1 if run.status == "failed" else 0)
 
@@ -70,6 +68,7 @@ def _settings(wandb: Any, folder: Path) -> Any:
         x_disable_meta=True,
         x_disable_stats=True,
         x_disable_machine_info=True,
+        x_save_requirements=False,
     )
 
 
