@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.bridges.extras import require
 from study.bridges.runs import StudyRuns, TrackedRun
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, DmlStudyError
 from trainables.ledger.places import is_address
 
 if TYPE_CHECKING:
@@ -49,10 +49,17 @@ def export_mlflow(runs: StudyRuns, store: str, *, progress: "Progress") -> Expor
 
     Raises:
         ConfigError: the file is no MLflow store.
-        DmlStudyError: the package mlflow is not installed.
+        DmlStudyError: the package mlflow is not installed, or the store refuses something.
     """
     mlflow = require("mlflow", extra="mlflow", environment=_ENVIRONMENT)
-    client = mlflow.MlflowClient(tracking_uri=store if is_address(store) else _made(Path(store)))
+    uri = store if is_address(store) else _made(Path(store))
+    try:
+        return _updated(mlflow.MlflowClient(tracking_uri=uri), runs, store, progress)
+    except mlflow.exceptions.MlflowException as error:
+        raise DmlStudyError(f"MLflow store {store}: {error}; the same command goes on where it was") from error
+
+
+def _updated(client: Any, runs: StudyRuns, store: str, progress: "Progress") -> Exported:
     experiment = _experiment(client, runs.study, store)
     known = _known(client, experiment)
     written, kept = 0, set[str]()

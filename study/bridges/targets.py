@@ -25,8 +25,8 @@ def replacing(target: Path, *, study: str, owner: Owner) -> Iterator[Path]:
     Raises:
         ConfigError: at the target stands something else than an export of this study, or it cannot be written.
     """
-    _check(target, study, owner)
     try:
+        _check(target, study, owner)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as scratch:
             new = Path(scratch) / "new"

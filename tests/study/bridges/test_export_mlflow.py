@@ -92,3 +92,8 @@ def test_a_file_of_others_stays(ledger: Ledger, export: Export) -> None:
     code, _, err = export("mlflow", "stüdy", "--to", "mine.db")
     assert code == 2 and "mine.db is no MLflow store and stays as it is" in err
     assert Path("mine.db").read_text() == "notes of mine"
+
+
+def test_a_store_that_mlflow_does_not_know_is_one_clear_error(ledger: Ledger, export: Export) -> None:
+    code, _, err = export("mlflow", "stüdy", "--to", "bogus://store")
+    assert code == 2 and err.splitlines()[-1].startswith("error: MLflow store bogus://store: ")

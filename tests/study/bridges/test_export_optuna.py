@@ -92,6 +92,15 @@ def test_what_is_taken_out_is_due_again(ledger: Ledger, export: Export) -> None:
     assert states(opened()[COMPARED]) == ["RUNNING", "FAIL", "RUNNING"]
 
 
+def test_a_search_that_is_not_over(ledger: Ledger, export: Export) -> None:
+    """The plan has no cells yet, and knows less than what is recorded."""
+    record = ledger.read_plan()
+    record["searches"][0].update(settings=[], chosen=None)
+    ledger.write_plan({**record, "cells": []})
+    assert export("optuna", "stüdy")[0] == 0
+    assert states(opened()[TUNED]) == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"] and list(opened()) == [TUNED]
+
+
 def test_the_plan_knows_what_a_search_stopped_that_another_one_trained(ledger: Ledger, export: Export) -> None:
     record = ledger.read_plan()
     record["searches"][0]["settings"][0]["state"] = "pruned"
