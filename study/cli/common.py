@@ -11,7 +11,7 @@ from study.plan import Plan, build_plan
 from study.spec import load_spec
 from study.studies import find_spec
 from trainables.errors import ConfigError
-from trainables.ledger.places import Place, resolved
+from trainables.ledger.places import Place, is_address, resolved
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,3 +84,8 @@ def _history(folder: Place) -> "History | None":
 def results_folder(results: Place | None, study: str) -> Place:
     """The results folder of a study: an absolute path, or an address in an object store."""
     return resolved(results or Path("results") / study)
+
+
+def folder_beside(location: str, study: str, name: str) -> Path:
+    """For what a command makes of results: beside local ones, in a folder here for those of an object store."""
+    return Path(name) / study if is_address(location) else Path(location) / name
