@@ -45,7 +45,7 @@ class Imported:
         disagreements: those of them that have other numbers here.
         invalidated: runs that were invalidated here; they stay out.
         unfinished: how many runs of the other folder ended otherwise, by status.
-        searches: searches whose settings were copied; those that have any here stay as they are.
+        searches: searches whose settings were copied; those with other settings here stay as they are.
         plan: whether the plan was copied, because this folder had none.
     """
 
@@ -119,9 +119,10 @@ def _complete_kept(ledger: Ledger, other: Ledger, same: Collection[str]) -> None
 
 
 def _copy_searches(ledger: Ledger, other: Ledger) -> int:
-    """Settings of searches that have none here: of two records of one search neither can continue the other."""
-    known = {_search_of(key) for key in ledger.list(_SEARCH)}
-    keys = [key for key in other.list(_SEARCH) if _search_of(key) not in known]
+    """Settings of searches, where what is recorded here is the same: of two records neither can continue the other."""
+    mine, theirs = (set(each.list(_SEARCH)) for each in (ledger, other))
+    differing = {_search_of(key) for key in mine if key not in theirs or ledger.get(key) != other.get(key)}
+    keys = sorted(key for key in theirs - mine if _search_of(key) not in differing)
     for key in keys:
         ledger.put(key, other.get(key))
     return len({_search_of(key) for key in keys})

@@ -71,11 +71,9 @@ def embeddings(
     """Write a run's embeddings with labels, class names and paths: those that it kept, or those of kept weights."""
     from study.cli.common import cache_folder
     from trainables.export.embeddings import export_embeddings
-    from trainables.export.embeddings_file import require_suffix
 
     found = _found(run, results, plugin)
     target, part = to or Path(f"{_name(found)}-{split}.npz"), _part(split)
-    require_suffix(target)
     written = export_embeddings(found.ledger, found.run_id, part=part, target=target, cache=cache_folder(cache))
     rows, width = written.content.embeddings.shape
     typer.echo(f"run {found.run_id} -> {target}: {rows} {split} embeddings of {width} dimensions, {written.source}")

@@ -15,7 +15,7 @@ from trainables.datasets.catalog import load_images
 from trainables.datasets.images import ImageSet
 from trainables.datasets.splits import Split
 from trainables.errors import DataError
-from trainables.export.embeddings_file import EmbeddingsFile, read_embeddings, write_embeddings
+from trainables.export.embeddings_file import EmbeddingsFile, read_embeddings, require_suffix, write_embeddings
 from trainables.export.folder import new_file
 from trainables.export.kept_run import KeptRun, kept_run
 from trainables.ledger import Ledger
@@ -65,6 +65,7 @@ def export_embeddings(ledger: Ledger, run_id: str, *, part: Part, target: Path, 
         ConfigError: another ending.
         DataError: the run kept neither, has no such part, or the embeddings do not give its metrics.
     """
+    require_suffix(target)
     kept = kept_run(ledger, run_id)
     vectors, data, source = _computed(kept, part, cache=cache)
     content = _content(kept, data, part, vectors)

@@ -114,10 +114,10 @@ def _read_parquet(path: Path) -> EmbeddingsFile:
     table = pq.ParquetFile(path).read()
     about = _about(table.schema.metadata[_ABOUT.encode()])
     vectors = table.column("embedding").combine_chunks()
-    labels = table.column("label").to_numpy()
+    labels = table.column("label").to_numpy().copy()
     names = dict(zip(labels.tolist(), table.column("class_name").to_pylist(), strict=True))
     return EmbeddingsFile(
-        embeddings=vectors.values.to_numpy().reshape(len(table), -1).copy(),  # pyarrow's own is read-only
+        embeddings=vectors.values.to_numpy().reshape(len(table), -1).copy(),  # pyarrow's own are read-only
         labels=labels,
         class_names=tuple(names[label] for label in sorted(names)),
         paths=tuple(table.column("path").to_pylist()),
