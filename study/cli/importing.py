@@ -1,5 +1,6 @@
 """`import`: runs that were trained elsewhere."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -103,7 +104,7 @@ def _print(done: "Imported", ledger: "Ledger") -> None:
     _warn(done.disagreements)
 
 
-def _warn(disagreements: "list[Disagreement] | tuple[Disagreement, ...]") -> None:
+def _warn(disagreements: "Sequence[Disagreement]") -> None:
     for each in disagreements[:_SHOWN]:
         more = f", and {each.more} more values differ" if each.more else ""
         typer.secho(

@@ -52,12 +52,13 @@ def write_embeddings(content: EmbeddingsFile, path: Path) -> None:
     (_write_npz if path.suffix == ".npz" else _write_parquet)(content, path)
 
 
-def read_embeddings(path: Path) -> EmbeddingsFile:
+def read_embeddings(path: str | Path) -> EmbeddingsFile:
     """The inverse of `write_embeddings`; runs no code of the file.
 
     Raises:
         DataError: there is no such file, or none that `write_embeddings` wrote.
     """
+    path = Path(path)
     require_suffix(path)
     try:
         return (_read_npz if path.suffix == ".npz" else _read_parquet)(path)
