@@ -54,6 +54,8 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["run", "--help"],
         ["table", "--help"],
         ["export", "optuna", "--help"],
+        ["export", "model", "--help"],
+        ["import", "--help"],
         ["plan", "tiny.yaml"],
         ["plan", "tiny.yaml", "--explain", "2"],
         ["plan", "tiny.yaml", "--set", "methods.norm-softmax.tune.loss.scale=[8, 16]", "--results", "new"],
