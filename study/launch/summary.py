@@ -54,6 +54,7 @@ class Summary:
         settings: of all searches; settings_done: how many of them are finished.
         tune_failed, tune_pruned: runs of these settings that failed, and that were stopped early.
         hopeless: searches that are over and found no setting that trains.
+        enlarged: runs that this launch started again with a larger share of a GPU.
     """
 
     planned: int
@@ -72,6 +73,7 @@ class Summary:
     tune_failed: int = 0
     tune_pruned: int = 0
     hopeless: list[str] = field(default_factory=list)
+    enlarged: int = 0
 
     @property
     def left(self) -> bool:
