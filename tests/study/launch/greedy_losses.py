@@ -1,5 +1,6 @@
 """A plug-in for tests: norm-softmax that runs out of GPU memory where its trial has less than half a GPU."""
 
+from itertools import count
 from typing import ClassVar, Literal
 
 import ray
@@ -12,7 +13,7 @@ from trainables.losses.config import NormSoftmax
 
 _EPOCH = 4
 """Steps of the tests' runs."""
-_steps = 0
+_steps = count()
 
 
 class Greedy(NormSoftmax):
@@ -30,9 +31,7 @@ class Insatiable(NormSoftmax):
 
 
 def greedy(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
-    global _steps
-    _steps += 1
-    if _steps > _EPOCH and ray.get_runtime_context().get_assigned_resources()["GPU"] < 0.5:
+    if next(_steps) >= _EPOCH and ray.get_runtime_context().get_assigned_resources()["GPU"] < 0.5:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
     return F.norm_softmax(embeddings, labels, proxies, scale=scale)
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,9 @@ import pytest
 from launched import Here, rows_by_run, spec_text
 
 from study.launch import Summary
-from study.packing import PACKING_KEY
+from study.launch.cluster import ResourceError
+from study.packing import PACKING_KEY, Gpu
+from study.packing import packing as packing_module
 from study.plan import Plan, Resources, build_plan
 from study.spec import load_spec
 from trainables.losses import LOSSES
@@ -18,23 +19,27 @@ from trainables.losses import LOSSES
 PLUGIN = Path(__file__).with_name("greedy_losses.py")
 
 
+GIB = 2**30
+QUARTER = "gpu_memory: 10GiB"
+
+
 @pytest.fixture
-def here(ray_here: None, tmp_path: Path, private_cache: Path) -> Iterator[Here]:
+def here(ray_here: None, tmp_path: Path, private_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    monkeypatch.setattr(packing_module, "smallest_gpu", lambda: Gpu("Fake", 40 * GIB))
+    monkeypatch.setattr(Resources, "device", "cpu")
     before = dict(LOSSES)
     yield Here(tmp_path, private_cache)
     LOSSES.clear()
     LOSSES.update(before)
 
 
-def plan_of(here: Here, loss: str, *, seeds: int, gpu: float = 0.25) -> Plan:
-    """Runs that are told to take part of a GPU, and that train on the CPU."""
-    text = spec_text(f"  a: {{loss: {loss}}}", seeds=seeds, epochs=3)
-    (here.folder / "s.yaml").write_text(f"{text}untrained: false\n")
-    plan = build_plan(load_spec(here.folder / "s.yaml", plugins=[PLUGIN]), cache=here.cache)
-    runs = {
-        run_id: replace(run, resources=Resources(cpu=0.5, gpu=gpu)) for run_id, run in plan.runs.items()
-    }
-    return replace(plan, runs=runs)
+def plan_of(here: Here, method: str, *, seeds: int = 1, resources: str = QUARTER) -> Plan:
+    """Runs that get part of a GPU, and train on the CPU."""
+    text = spec_text(f"  a: {{{method}}}", seeds=seeds, epochs=3)
+    stages = "stages: {tune: {sampler: random, trials: 3, window: 1, seeds: [100]}}" if "tune" in method else ""
+    text = f"{text}untrained: false\nresources: {{cpu: 0.5, {resources}}}\n{stages}\n"
+    (here.folder / "s.yaml").write_text(text)
+    return build_plan(load_spec(here.folder / "s.yaml", plugins=[PLUGIN]), cache=here.cache)
 
 
 def packing(here: Here) -> dict[str, Any]:
@@ -42,14 +47,49 @@ def packing(here: Here) -> dict[str, Any]:
     return content
 
 
-def test_runs_out_of_memory_are_trained_with_a_larger_share_which_is_remembered(here: Here) -> None:
-    plan = plan_of(here, "greedy", seeds=3)
+def test_runs_out_of_memory_are_trained_with_a_larger_share_which_is_remembered(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(here, "loss: greedy")
     summary = here.launch(plan, checkpoint_seconds=0)
-    assert summary == Summary(planned=3, complete=3, trained=3, enlarged=3)
+    assert summary == Summary(planned=1, complete=1, trained=1, enlarged=1)
+    assert "packing: 4 trials per GPU for 1 runs (Fake, 40 GiB)" in capsys.readouterr().err
     assert packing(here)["retried"] == dict.fromkeys(plan.runs, 0.5)
-    rows = rows_by_run(here.results)
-    assert {(row["status"], row["epochs_trained"], row["error"]) for row in rows.values()} == {("complete", 3, None)}
-    logs = [path.read_text() for path in (here.results / "logs").iterdir()]
-    assert any("continues after epoch 1" in log for log in logs), "the first one, that had trained an epoch"
-    more = here.launch(plan_of(here, "greedy", seeds=5), checkpoint_seconds=0)
-    assert more == Summary(planned=5, complete=5, trained=2), "none of the two had to fail first"
+    (row,) = rows_by_run(here.results).values()
+    assert (row["status"], row["epochs_trained"], row["error"]) == ("complete", 3, None)
+    assert any("continues after epoch 1" in path.read_text() for path in (here.results / "logs").iterdir())
+    more = here.launch(plan_of(here, "loss: greedy", seeds=2), checkpoint_seconds=0)
+    assert more == Summary(planned=2, complete=2, trained=1), "it did not have to fail first"
+    assert "packing: 2 trials per GPU for 1 runs (Fake, 40 GiB)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_that_a_whole_gpu_cannot_hold_fails_after_its_shares_grew(here: Here) -> None:
+    plan = plan_of(here, "loss: insatiable")
+    assert here.launch(plan) == Summary(planned=1, failed=1, trained=1, enlarged=1)
+    assert packing(here)["retried"] == dict.fromkeys(plan.runs, 1.0)
+    (row,) = rows_by_run(here.results).values()
+    assert "the run had a whole GPU" in row["error"]
+
+
+@pytest.mark.slow
+def test_a_run_that_cannot_be_measured_has_a_gpu_to_itself(here: Here) -> None:
+    """The probe runs on Ray, and finds no GPU to measure."""
+    plan = plan_of(here, "loss: greedy", seeds=2, resources="gpu: auto")
+    assert here.launch(plan) == Summary(planned=2, complete=2, trained=2)
+    assert packing(here) == {"version": 1, "needs": {}, "shares": {}, "retried": {}}
+
+
+@pytest.mark.slow
+def test_a_gpu_that_torch_cannot_use_has_no_memory_to_share(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(ResourceError, match="torch reads the memory of no GPU"):
+        here.launch(plan_of(here, "loss: greedy"))
+
+
+@pytest.mark.slow
+def test_a_search_goes_on_with_larger_shares(here: Here) -> None:
+    plan = plan_of(here, "loss: greedy, tune: {loss.scale: [4, 8, 16, 32]}")
+    summary = here.launch(plan)
+    assert (summary.settings_done, summary.complete, summary.failed, summary.left) == (3, 1, 0, False)
+    assert (summary.enlarged, set(packing(here)["retried"].values())) == (1, {0.5})
