@@ -47,9 +47,7 @@ def packing(here: Here) -> dict[str, Any]:
     return content
 
 
-def test_runs_out_of_memory_are_trained_with_a_larger_share_which_is_remembered(
-    here: Here, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_runs_out_of_memory_are_trained_with_a_larger_share(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     plan = plan_of(here, "loss: greedy")
     summary = here.launch(plan, checkpoint_seconds=0)
     assert summary == Summary(planned=1, complete=1, trained=1, enlarged=1)
@@ -58,6 +56,11 @@ def test_runs_out_of_memory_are_trained_with_a_larger_share_which_is_remembered(
     (row,) = rows_by_run(here.results).values()
     assert (row["status"], row["epochs_trained"], row["error"]) == ("complete", 3, None)
     assert any("continues after epoch 1" in path.read_text() for path in (here.results / "logs").iterdir())
+
+
+@pytest.mark.slow
+def test_the_next_launch_begins_with_the_larger_share(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.launch(plan_of(here, "loss: greedy"))
     more = here.launch(plan_of(here, "loss: greedy", seeds=2), checkpoint_seconds=0)
     assert more == Summary(planned=2, complete=2, trained=1), "it did not have to fail first"
     assert "packing: 2 trials per GPU for 1 runs (Fake, 40 GiB)" in capsys.readouterr().err
