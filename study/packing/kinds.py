@@ -9,7 +9,7 @@ from trainables.parts import identity
 
 _SECTIONS = ("dataset", "backbone", "head", "loss", "synthesis", "strategy", "sampler", "augmentation", "optimizer")
 _TRAINING = ("batch_size", "precision", "memory_format")
-_LEFT_OUT = ("teacher", "sources", "numerics_version", "revision", "weights_revision")
+_LEFT_OUT = ("teacher", "members", "numerics_version", "revision", "weights_revision")
 """Say which run or which version, and nothing about sizes."""
 
 

@@ -71,13 +71,16 @@ class Packing:
 
     def _measure(self, runs: Iterable[PlannedRun], *, cache: Path, plugins: Sequence[Path]) -> None:
         known = self._book.needs.get(self._gpu.title, {})
-        wanted = (run for run in runs if run.resources.gpu == "auto" and run.resources.gpu_memory is None)
+        wanted = (run for run in runs if _to_measure(run))
         probes = {kind: run for run in wanted if (kind := self._kind(run)) not in known}
         if not probes:
             return
         _tell(f"packing: measuring the GPU memory of {len(probes)} kinds of runs")
-        for kind, need in measured_needs(probes, ledger=self._ledger, cache=cache, plugins=plugins).items():
+        found = measured_needs(probes, ledger=self._ledger, cache=cache, plugins=plugins)
+        for kind, need in found.items():
             self._book.note("needs", self._gpu.title, kind, need)
+        if unknown := len(probes) - len(found):
+            _tell(f"packing: {unknown} of them cannot be measured, and have a GPU to themselves until one is complete")
         self._book.save()
 
     def add(self, runs: Iterable[PlannedRun]) -> None:
@@ -131,9 +134,15 @@ class Packing:
         self._expect([self._packed(run)])
 
     def learn(self, run_id: str, *, need: float) -> None:
-        """A run has ended: what it took tells the share of its kind, where that was not measured before."""
-        run = self._runs[run_id]
-        self._book.needs.setdefault(self._gpu.title, {}).setdefault(self._kind(run), need)
+        """A run is complete: what it took tells the share of its kind, where that was not measured before.
+
+        Raises:
+            LedgerError: the folder cannot be written.
+        """
+        kind = self._kind(self._runs[run_id])
+        if kind not in self._book.needs.get(self._gpu.title, {}):
+            self._book.note("needs", self._gpu.title, kind, need)
+            self._book.save()
 
     def around(self, searcher: Any, *, stop: "StopRequest") -> Any:
         """The searcher with shares in what it suggests; itself where no run shares a GPU."""
@@ -142,6 +151,11 @@ class Packing:
         from study.packing.searcher import PackedSearcher
 
         return PackedSearcher(searcher, self, stop=stop)
+
+
+def _to_measure(run: PlannedRun) -> bool:
+    """What a run with sources needs can only be seen when these are complete: the first of its kind tells."""
+    return run.resources.gpu == "auto" and run.resources.gpu_memory is None and not run.sources
 
 
 def _tell(message: str) -> None:

@@ -57,18 +57,20 @@ class PackedSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         known_as, configuration = self._under_way.pop(trial_id, (trial_id, {}))
         if configuration and result is not None:
+            self._look(configuration, result)
             if result.get("status") == OUT_OF_MEMORY:
-                self._enlarge(configuration)
                 self._again.append((known_as, configuration))
                 return
-            if (need := result.get("gpu_memory")) and self._packing.of(configuration["run_id"]) is not None:
-                self._packing.learn(configuration["run_id"], need=need)
         self._inner.on_trial_complete(known_as, result=result, error=error)
 
-    def _enlarge(self, configuration: _Configuration) -> None:
+    def _look(self, configuration: _Configuration, result: dict[str, Any]) -> None:
         """Tune logs what a searcher raises and waits for ever; an error of the storage ends the launch."""
+        run_id, status, need = configuration["run_id"], result.get("status"), result.get("gpu_memory")
         try:
-            self._packing.enlarge(configuration["run_id"], share=_share(configuration))
+            if status == OUT_OF_MEMORY:
+                self._packing.enlarge(run_id, share=_share(configuration))
+            elif status == "complete" and need and self._packing.of(run_id) is not None:
+                self._packing.learn(run_id, need=need)
         except LedgerError as error:
             self._stop.fail(str(error))
 
