@@ -1,12 +1,13 @@
 """Launches whose runs share a GPU that Ray believes in, and run out of its memory: again with more, and not lost."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from launched import Here, rows_by_run, spec_text
+from launched import PLUGIN, Here, rows_by_run, spec_text
 
 from study.launch import Summary
 from study.launch.cluster import ResourceError
@@ -15,9 +16,6 @@ from study.packing import packing as packing_module
 from study.plan import Plan, Resources, build_plan
 from study.spec import load_spec
 from trainables.losses import LOSSES
-
-PLUGIN = Path(__file__).with_name("greedy_losses.py")
-
 
 GIB = 2**30
 QUARTER = "gpu_memory: 10GiB"
@@ -31,6 +29,7 @@ def here(ray_here: None, tmp_path: Path, private_cache: Path, monkeypatch: pytes
     yield Here(tmp_path, private_cache)
     LOSSES.clear()
     LOSSES.update(before)
+    sys.modules.pop(PLUGIN.stem, None)
 
 
 def plan_of(here: Here, method: str, *, seeds: int = 1, resources: str = QUARTER) -> Plan:
