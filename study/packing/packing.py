@@ -51,7 +51,7 @@ class Packing:
         """
         sharing = [run for run in runs if run.resources.shares_gpu]
         if sharing:
-            self._gpu = smallest_gpu()
+            self._gpu = self._gpu if self._gpu.memory else smallest_gpu()
             self._refuse_unknown(sharing)
             self._measure(sharing, cache=cache, plugins=plugins)
         self.add(runs)
