@@ -150,6 +150,8 @@ def _report(summary: "Summary", folder: "Place", *, stage: str) -> None:
     if summary.claims:
         spared = f"; {summary.spared} runs of further seeds not trained"
         typer.echo(f"claims: {summary.claims_settled} of {summary.claims} settled{spared if summary.spared else ''}")
+    if summary.enlarged:
+        typer.echo(f"packing: {summary.enlarged} runs ran out of GPU memory and were started again with a larger share")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
     if summary.out_of_time and summary.left:

@@ -19,6 +19,7 @@ from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
+from study.packing import Packing
 from study.plan import Plan, PlannedRun, Resources, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
@@ -68,7 +69,8 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
             with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
-                parts = _Parts(ledger, lease, options, stop, machines, book, gate)
+                packing = Packing(ledger, expect=book.expect)
+                parts = _Parts(ledger, lease, options, stop, machines, book, gate, packing)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
@@ -91,7 +93,7 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
         interrupted=stop.interrupted,
         errors=stop.errors,
     )
-    summary.out_of_time = gate.out_of_time
+    summary.out_of_time, summary.enlarged = gate.out_of_time, len(packing.enlarged)
     summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
     return summary
 
@@ -107,11 +109,12 @@ class _Parts:
     machines: Machines
     book: CostBook
     gate: Gate
+    packing: Packing
 
 
 def _needs_gpus(plan: Plan) -> bool:
     tuned = (search.cell.resources for search in plan.searches)
-    return any(resources.gpu > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
+    return any(resources.gpus > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
 
 
 def _tell(message: str) -> None:
@@ -158,6 +161,7 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
 
     def configuration(task: Task) -> dict[str, Any]:
         parts.book.expect([task.run])
+        parts.packing.add([task.run])
         return _configuration(task.run, session, cutoffs=task.cutoffs)
 
     tuning = Tuning(searches, history, configuration)
@@ -166,9 +170,9 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
-    sizes = {search.cell.resources for search in searches}
-    refuse_impossible(sizes)
+    refuse_impossible({search.cell.resources for search in searches})
     prepare_data(waiting, cache=parts.options.cache)
+    sizes = parts.packing.prepare(waiting, cache=parts.options.cache, plugins=plan.spec.plugins)
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
@@ -233,9 +237,9 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     stop, ledger = parts.stop, parts.ledger
     session = _session(plan, parts)
     scratch = parts.machines.start()
-    sizes = {planned.resources for planned in due}
-    refuse_impossible(sizes)
+    refuse_impossible({planned.resources for planned in due})
     prepare_data(due, cache=parts.options.cache)
+    sizes = parts.packing.prepare(due, cache=parts.options.cache, plugins=plan.spec.plugins)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -276,7 +280,7 @@ def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Part
     tuner = tune.Tuner(
         tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=parts.packing.around(searcher, stop=stop),
             scheduler=GentleScheduler(stop, gate=gate),
             num_samples=-1,
             reuse_actors=True,

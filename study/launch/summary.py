@@ -56,6 +56,7 @@ class Summary:
         hopeless: searches that are over and found no setting that trains.
         claims, claims_settled: comparisons that decide how many seeds are trained, and how many are settled.
         spared: runs that their claims did not need, or do not need yet.
+        enlarged: runs that this launch started again with a larger share of a GPU.
     """
 
     planned: int
@@ -77,6 +78,7 @@ class Summary:
     claims: int = 0
     claims_settled: int = 0
     spared: int = 0
+    enlarged: int = 0
 
     @property
     def left(self) -> bool:
