@@ -1,7 +1,7 @@
 """The shared trainable: what Ray Tune schedules. The one module of this package that imports ray."""
 
 import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
@@ -13,6 +13,7 @@ from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
 from trainables.plugins import load_plugins
 from trainables.provenance import host_name
+from trainables.shipped import NO_VARIABLES, adopt, cache_here, plugins_here, require_data, with_own_data
 from trainables.training.session import Session, SessionOptions
 
 _REPORT_SECONDS = 1.0
@@ -23,12 +24,13 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
     The trial's configuration holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value) and `session`
-    (ledger, study, cache, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and
-    of the end.
+    (ledger, study, cache, data, nodes, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears
+    of epochs and of the end.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        # Tune also calls this in actors that never step: nothing may happen here.
+    def setup(self, config: dict[str, Any], environment: Mapping[str, str] = NO_VARIABLES) -> None:
+        # Tune also calls this in actors that never step: nothing may happen here but to the process itself.
+        adopt(environment)
         self._configuration = config
         self._session: Session | None = None
 
@@ -82,12 +84,15 @@ def _open_session(config: dict[str, Any]) -> Session:
     settings = config["session"]
     options = SessionOptions(
         study=settings["study"],
-        cache=Path(settings["cache"]),
+        cache=cache_here(settings["cache"]),
         generation=settings["generation"],
         checkpoint_seconds=settings["checkpoint_seconds"],
     )
-    load_plugins([Path(path) for path in settings["plugins"]])
+    load_plugins(plugins_here(settings["plugins"]))
     run = RunConfig.model_validate_json(config["run"])
+    if settings["nodes"] == "many":  # this one may have joined after the others were asked
+        run = with_own_data(run, settings["data"])
+        require_data(run, cache=options.cache)
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
     ledger = Ledger.open(settings["ledger"], shard=shard)
     return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))
