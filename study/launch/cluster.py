@@ -114,9 +114,9 @@ def _start(folder: Path, *, gpus: bool) -> None:
 def _join(address: str, *, folder: Path, plugins: Sequence[Path]) -> None:
     import ray
 
-    code = {"py_modules": staged_code(code_folder(folder), plugins=plugins), "excludes": []}
     try:
         _knock(address)
+        code = {"py_modules": staged_code(code_folder(folder), plugins=plugins), "excludes": []}
         with chdir(folder):  # Ray puts this folder before the code that it ships, on every node
             ray.init(address=address, runtime_env=code, log_to_driver=False, logging_level="error")
     except Exception as error:

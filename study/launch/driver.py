@@ -13,7 +13,7 @@ from study.launch.cluster import demand, slots
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
-from study.launch.places import environment, make_ready, places
+from study.launch.places import Setting, environment, make_ready, places
 from study.launch.progress import LiveView
 from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
@@ -169,7 +169,7 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
         return
     scratch = parts.machines.start()
     sizes = {search.cell.resources for search in searches}
-    _make_ready(waiting, session, scratch, parts)
+    make_ready(waiting, Setting(parts.ledger, parts.options, scratch, session), tell=_tell)
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
@@ -219,7 +219,7 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     session = _session(plan, parts)
     scratch = parts.machines.start()
     sizes = {planned.resources for planned in due}
-    _make_ready(due, session, scratch, parts)
+    make_ready(due, Setting(ledger, parts.options, scratch, session), tell=_tell)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -245,10 +245,6 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
         "shard": str(parts.options.shard) if parts.options.shard else None,
         "checkpoint_seconds": parts.options.checkpoint_seconds,
     }
-
-
-def _make_ready(runs: Sequence[PlannedRun], session: dict[str, Any], scratch: Path, parts: _Parts) -> None:
-    make_ready(runs, scratch=scratch, session=session, ledger=parts.ledger, options=parts.options, tell=_tell)
 
 
 def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path) -> None:

@@ -1,19 +1,23 @@
 """Where the runs of a launch find cache, data and plug-ins: on this machine, or on each node of a cluster."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.launch.cluster import code_folder, refuse_impossible
 from study.launch.prepare import prepare_data
 from study.launch.summary import LaunchOptions
-from study.plan import Plan, PlannedRun, Resources
+from study.plan import Plan, PlannedRun
 from trainables.datasets.storage import cache_folder
 from trainables.ledger import Ledger
 from trainables.ledger.lease import DRIVER_KEY, read_driver
 from trainables.ledger.places import is_address
 from trainables.shipped import DATA_VARIABLE, PLUGINS, travelling
+
+if TYPE_CHECKING:
+    from study.launch.node_check import Question
 
 
 def places(plan: Plan, options: LaunchOptions) -> dict[str, Any]:
@@ -34,20 +38,26 @@ def environment(options: LaunchOptions, results: str) -> dict[str, str]:
     return {} if options.address is None else travelling(os.environ, object_store=is_address(results))
 
 
-def make_ready(
-    runs: Sequence[PlannedRun],
-    *,
-    scratch: Path,
-    session: dict[str, Any],
-    ledger: Ledger,
-    options: LaunchOptions,
-    tell: Callable[[str], None],
-) -> None:
+@dataclass(frozen=True)
+class Setting:
+    """Where a launch takes place.
+
+    Attributes:
+        ledger: of the launch; options: how it was asked for.
+        scratch: its folder, where the code for a cluster lies.
+        session: what its runs are told.
+    """
+
+    ledger: Ledger
+    options: LaunchOptions
+    scratch: Path
+    session: Mapping[str, Any]
+
+
+def make_ready(runs: Sequence[PlannedRun], setting: Setting, *, tell: Callable[[str], None]) -> None:
     """Refuses what can never be trained, and gets the data ready on this machine, or on every node of a cluster.
 
     Args:
-        scratch: the launch's folder, where the code for a cluster lies.
-        session: what runs are told.
         tell: gets lines for the user.
 
     Raises:
@@ -57,34 +67,27 @@ def make_ready(
     """
     sizes = {run.resources for run in runs}
     refuse_impossible(sizes)
-    if options.address is None:
-        prepare_data(runs, cache=options.cache)
-        return
-    _ask_nodes(runs, sizes, scratch=scratch, session=session, ledger=ledger, options=options, tell=tell)
+    if setting.options.address is None:
+        prepare_data(runs, cache=setting.options.cache)
+    else:
+        from study.launch.nodes import require_nodes
+
+        require_nodes(_question(runs, setting), sizes=sizes, tell=tell)
 
 
-def _ask_nodes(
-    runs: Sequence[PlannedRun],
-    sizes: Collection[Resources],
-    *,
-    scratch: Path,
-    session: dict[str, Any],
-    ledger: Ledger,
-    options: LaunchOptions,
-    tell: Callable[[str], None],
-) -> None:
+def _question(runs: Sequence[PlannedRun], setting: Setting) -> "Question":
     from study.launch.node_check import Question, fingerprint
-    from study.launch.nodes import distinct, require_nodes
+    from study.launch.nodes import distinct
 
-    code, lease = code_folder(scratch), options.shard.key if options.shard else DRIVER_KEY
-    driver = read_driver(ledger, lease)
-    question = Question(
+    code, shard = code_folder(setting.scratch), setting.options.shard
+    lease = shard.key if shard else DRIVER_KEY
+    driver = read_driver(setting.ledger, lease)
+    return Question(
         code=fingerprint(code) if code.exists() else "",
-        results=ledger.location,
+        results=setting.ledger.location,
         lease=lease,
         token=driver.token if driver else "",
-        session=session,
+        session=setting.session,
         runs=distinct(runs),
-        environment=environment(options, ledger.location),
+        environment=environment(setting.options, setting.ledger.location),
     )
-    require_nodes(question, sizes=sizes, tell=tell)
