@@ -28,7 +28,10 @@ def run(
     results: options.Results = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster, `auto` included; by default a private local Ray."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster, or `auto`, which gets this code too; a private local Ray by default.",
+        ),
     ] = None,
     policy: Annotated[
         str,

@@ -26,6 +26,7 @@ methods:
 datasets:
   images: DATASET
 compare: {dataset: [images]}
+replicates: {seeds: 1}
 settings: {backbone: {name: conv4, width: 8}, embedding_dim: 16, training.epochs: 2, training.batch_size: 16}
 """
 GLYPHS = "{name: glyphs, classes: 24, images_per_class: 8, image_size: 16}"

@@ -39,7 +39,7 @@ def slurm(folder: Path, *machines: Machine) -> dict[str, str]:
     """Commands of a Slurm whose job has these machines, and the variables of the job."""
     runs = [f'{shlex.join(machine.command())} env -C "$PWD" "$@" & started+=($!)' for machine in machines]
     waits = ["code=0", 'for one in "${started[@]}"; do wait "$one" || code=$?; done', "exit $code"]
-    write(folder / "srun", "shift 2", *runs, *waits)
+    write(folder / "srun", "while [[ $1 == --* ]]; do shift; done", *runs, *waits)
     hosts = " ".join(machine.address for machine in machines)
     write(folder / "scontrol", f'echo "$*" >> {folder}/calls', f'[ "$1" = show ] && printf "%s\\n" {hosts}', "exit 0")
     nodes = {"SLURM_JOB_NODELIST": "node[1-2]", "SLURM_JOB_NUM_NODES": str(len(machines)), "SLURM_CPUS_PER_TASK": "1"}
