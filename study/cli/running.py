@@ -30,7 +30,7 @@ def run(
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="A Ray cluster, or `auto`, which gets this code too; a private local Ray by default.",
+            help="A Ray cluster, `auto` included: it gets this code; by default a private local Ray.",
         ),
     ] = None,
     policy: Annotated[

@@ -44,7 +44,8 @@ def test_one_ray_over_all_nodes_of_a_job(tmp_path: Path) -> None:
     hosts, run, token = calls
     assert hosts == "scontrol show hostnames node[07-08]"
     assert run.startswith(
-        "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=16 ray symmetric-run --address node07:24711 --min-nodes 2 --num-cpus 16 -- "
+        "srun --nodes=2 --ntasks-per-node=1 --cpus-per-task=16 "
+        "ray symmetric-run --address node07:24711 --min-nodes 2 --num-cpus 16 -- "
         "dml-study run s.yaml --results /shared/s --address auto --max-time "
     )
     assert 2900 < seconds_left(run) <= 3000
