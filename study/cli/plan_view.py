@@ -12,6 +12,7 @@ from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
 from study.cli.cost_view import estimate_lines
 from study.cli.search_view import print_searches
+from study.cli.settling_view import settling_lines
 from study.plan import Cell, Plan, PlannedRun, due_runs, explain, one_cell
 from study.wording import relative
 from trainables.ledger import Commit, Ledger
@@ -47,6 +48,10 @@ def print_plan(plan: Plan, ledger: Ledger | None, folder: Place, *, limit: int) 
     console.print(f"{relative(folder)}: {done}", markup=False)
     if waiting := sum(bool(run.sources) for run in plan.runs.values()):
         console.print(f"{waiting} runs need what other runs keep, and wait for them")
+    if plan.settling:
+        for line in settling_lines(plan.settling.record()):
+            console.print(line, markup=False)
+        console.print(f"{plan.settling.spared} runs of further seeds wait for what these claims need")
     for line in estimate_lines(_open_runs(plan, commits), ledger):
         console.print(line, markup=False)
     for warning in plan.warnings:

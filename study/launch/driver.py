@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from study.launch.tuning import Tuning, opened, put_aside, unfinished
 from study.plan import Plan, PlannedRun, Resources, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
+from study.settling import forget_looks
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
@@ -71,10 +72,8 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
-                if options.stage != "tune" and not stop.requested:
-                    due = _due(work, parts)
-                    if gate.admits_any(planned.run_id for planned in due):
-                        _train(due, plan=work.plan, parts=parts)
+                if options.stage != "tune":
+                    _confirm(work, parts)
             book.save()
             if options.shard is None:
                 ledger.compact()
@@ -123,8 +122,7 @@ def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
     """Looks at what there is, and writes down what is planned."""
     ledger = parts.ledger
     before = ledger.commits()
-    if plan.searches:
-        plan, _ = opened(plan, ledger)
+    plan, _ = opened(plan, ledger)
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
@@ -183,12 +181,26 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
         _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
 
 
+def _confirm(work: _Work, parts: _Parts) -> None:
+    """Trains what is due; where claims decide on more seeds, again until they need none."""
+    while not parts.stop.requested:
+        due = _due(work, parts)
+        if not parts.gate.admits_any(planned.run_id for planned in due):
+            return
+        _train(due, plan=work.plan, parts=parts)
+        if work.plan.settling is None:
+            return
+        work.plan, _ = opened(work.plan, parts.ledger)
+        parts.ledger.write_plan(work.plan.record())
+        parts = replace(parts, options=replace(parts.options, policy="only-missing", retry_failed=False))
+
+
 def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
     plan, ledger, options = work.plan, parts.ledger, parts.options
     known = ledger.commits()
     own = set(plan.runs) if options.shard is None else runs_of(plan, options.shard)
-    work.adopted = adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
+    work.adopted += adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
     work.before.update((run_id, commit) for run_id, commit in commits.items() if known.get(run_id) != commit)
     due = due_runs(
@@ -203,6 +215,8 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     again = [planned.run_id for planned in due if planned.run_id in commits]
     if again and options.shard is not None:
         refuse_forgetting(again)
+    if options.policy == "always":
+        forget_looks(ledger)
     ledger.forget(*again)
     if options.policy == "always":
         _drop_checkpoints(ledger, due)

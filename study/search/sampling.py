@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from study.search.space import Params, Space, count_of
-from study.spec.tune import Choice, Distribution
+from study.spec.tune import Choice, Distribution, IntegerRange, Range
 from trainables.errors import ConfigError
 from trainables.seeds import derive_seed
 
@@ -69,7 +69,7 @@ def worst(scores: Sequence[float]) -> float:
 
 
 def _sampler(name: str, seed: int) -> Any:
-    optuna = _optuna()
+    optuna = import_optuna()
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "gp":
@@ -86,7 +86,7 @@ def _asked(
     running: Sequence[Params],
 ) -> dict[str, Any]:
     """Asks a sampler about a fresh study in memory that holds what is known."""
-    optuna = _optuna()
+    optuna = import_optuna()
     distributions = {key: _distribution(distribution) for key, distribution in space.distributions()}
     study = optuna.create_study(direction="maximize", sampler=sampler)
     lowest = worst([score for _, score in finished if not isinstance(score, Pruned)])
@@ -107,14 +107,19 @@ def _asked(
 
 
 def _pruned(score: Pruned) -> dict[str, Any]:
-    return {"state": _optuna().trial.TrialState.PRUNED, "intermediate_values": {score.epoch: score.score}}
+    return {"state": import_optuna().trial.TrialState.PRUNED, "intermediate_values": {score.epoch: score.score}}
 
 
 def _finite(score: Score, lowest: float) -> float:
     return lowest if isinstance(score, Pruned) or not math.isfinite(score) else score
 
 
-def _optuna() -> Any:
+def import_optuna() -> Any:
+    """The package, which says nothing but errors.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import optuna
     except ImportError as error:
@@ -139,9 +144,14 @@ def _one_thread() -> Iterator[None]:
 
 
 def _distribution(distribution: Distribution) -> Any:
-    kinds = _optuna().distributions
     if isinstance(distribution, Choice):
-        return kinds.CategoricalDistribution(tuple(range(len(distribution.values))))
+        return import_optuna().distributions.CategoricalDistribution(tuple(range(len(distribution.values))))
+    return optuna_range(distribution)
+
+
+def optuna_range(distribution: Range | IntegerRange) -> Any:
+    """Optuna's distribution of numbers between two bounds."""
+    kinds = import_optuna().distributions
     log = distribution.distribution.startswith("log")
     if isinstance(distribution.min, int):
         return kinds.IntDistribution(distribution.min, distribution.max, log=log, step=distribution.step or 1)

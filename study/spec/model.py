@@ -65,6 +65,22 @@ Bytes = Annotated[
 ]
 
 
+class UntilSettled(Config):
+    """Seeds are added until the claims are settled, or there are no more."""
+
+    first: int = Field(5, ge=2)
+    """Seeds before claims are tested for the first time."""
+    every: int = Field(5, ge=1)
+    """Seeds from one look to the next."""
+    alpha: float = Field(0.05, gt=0, lt=1)
+    """Chance that any claim without a true difference is settled as one, over all looks."""
+    spending: Literal["pocock", "obrien_fleming"] = "pocock"
+    """How looks share it: pocock about evenly; obrien_fleming keeps almost all of it for the last ones."""
+    negligible: float | None = Field(None, gt=0)
+    """A difference that does not matter, as a fraction (0.005 is half a point): a claim whose interval lies within is
+    settled as equal."""
+
+
 class Replicates(Config):
     """How often a cell is trained."""
 
@@ -72,6 +88,8 @@ class Replicates(Config):
     """A count n (seeds 0 to n-1) or a list of seeds."""
     folds: Numbers = (0,)
     """A count n (folds 0 to n-1, and n validation folds unless protocol says otherwise) or a list of folds."""
+    until_settled: UntilSettled | None = None
+    """Train fewer seeds where they settle the claims of the study."""
 
 
 class Resources(Config):

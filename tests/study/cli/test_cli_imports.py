@@ -53,6 +53,7 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["--version"],
         ["run", "--help"],
         ["table", "--help"],
+        ["export", "optuna", "--help"],
         ["plan", "tiny.yaml"],
         ["plan", "tiny.yaml", "--explain", "2"],
         ["plan", "tiny.yaml", "--set", "methods.norm-softmax.tune.loss.scale=[8, 16]", "--results", "new"],
