@@ -1,18 +1,17 @@
 """The shared trainable: what Ray Tune schedules. The one module of this package that imports ray."""
 
 import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
 
-from trainables.config import RunConfig
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
-from trainables.plugins import load_plugins
 from trainables.provenance import host_name
+from trainables.shipped import NO_VARIABLES, adopt, cache_here, require_data, run_here
 from trainables.training.gpu_memory import free_memory, limit_memory, needed_of_gpu
 from trainables.training.session import Session, SessionOptions
 
@@ -24,12 +23,13 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
     The trial's configuration holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value) and `session`
-    (ledger, study, cache, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and
-    of the end.
+    (ledger, study, cache, data, nodes, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears
+    of epochs and of the end.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        # Tune also calls this in actors that never step: nothing may happen here.
+    def setup(self, config: dict[str, Any], environment: Mapping[str, str] = NO_VARIABLES) -> None:
+        # Tune also calls this in actors that never step: nothing may happen here but to the process itself.
+        adopt(environment)
         self._configuration = config
         self._session: Session | None = None
 
@@ -87,13 +87,14 @@ def _open_session(config: dict[str, Any]) -> Session:
     settings = config["session"]
     options = SessionOptions(
         study=settings["study"],
-        cache=Path(settings["cache"]),
+        cache=cache_here(settings["cache"]),
         generation=settings["generation"],
         checkpoint_seconds=settings["checkpoint_seconds"],
         gpus=gpus or 1.0,
     )
-    load_plugins([Path(path) for path in settings["plugins"]])
-    run = RunConfig.model_validate_json(config["run"])
+    run = run_here(config["run"], settings)
+    if settings["nodes"] == "many":  # this one may have joined after the others were asked
+        require_data(run, cache=options.cache)
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
     ledger = Ledger.open(settings["ledger"], shard=shard)
     return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))

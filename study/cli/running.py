@@ -28,7 +28,10 @@ def run(
     results: options.Results = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster, `auto` included; by default a private local Ray."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster, `auto` included: it gets this code; by default a private local Ray.",
+        ),
     ] = None,
     policy: Annotated[
         str,

@@ -9,11 +9,11 @@ from typing import Any
 
 from study.costs import CostBook, spent
 from study.launch.adopt import adopt_siblings
-from study.launch.cluster import demand, refuse_impossible, slots
+from study.launch.cluster import demand, slots
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
-from study.launch.prepare import prepare_data
+from study.launch.places import Setting, environment, make_ready, places
 from study.launch.progress import LiveView
 from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
@@ -66,7 +66,7 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
     ledger, stop, work = Ledger.open(results, create=True), StopRequest(), None
     try:
         with Lease(ledger, shard=options.shard, on_wait=_tell) as lease:
-            with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
+            with Machines(options.address, gpus=_needs_gpus(plan), plugins=plan.spec.plugins) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
                 packing = Packing(ledger, expect=book.expect)
@@ -170,9 +170,8 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
-    refuse_impossible({search.cell.resources for search in searches})
-    prepare_data(waiting, cache=parts.options.cache)
-    sizes = parts.packing.prepare(waiting, cache=parts.options.cache, plugins=plan.spec.plugins)
+    make_ready(waiting, Setting(parts.ledger, parts.options, scratch, session), tell=_tell)
+    sizes = parts.packing.prepare(waiting, session=session)
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
@@ -237,9 +236,8 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     stop, ledger = parts.stop, parts.ledger
     session = _session(plan, parts)
     scratch = parts.machines.start()
-    refuse_impossible({planned.resources for planned in due})
-    prepare_data(due, cache=parts.options.cache)
-    sizes = parts.packing.prepare(due, cache=parts.options.cache, plugins=plan.spec.plugins)
+    make_ready(due, Setting(ledger, parts.options, scratch, session), tell=_tell)
+    sizes = parts.packing.prepare(due, session=session)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -260,11 +258,10 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
     return {
         "ledger": parts.ledger.location,
         "study": plan.study,
-        "cache": str(parts.options.cache),
+        **places(plan, parts.options),
         "generation": parts.lease.generation,
         "shard": str(parts.options.shard) if parts.options.shard else None,
         "checkpoint_seconds": parts.options.checkpoint_seconds,
-        "plugins": [str(path) for path in plan.spec.plugins],
     }
 
 
@@ -277,8 +274,10 @@ def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Part
 
     stop, gate = parts.stop, parts.gate
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(map(slots, sizes)))
+    variables = environment(parts.options, parts.ledger.location)  # through Ray's memory: Tune writes configurations
+    trainable = tune.with_parameters(RunTrainable, environment=variables) if variables else RunTrainable
     tuner = tune.Tuner(
-        tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
+        tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
             search_alg=parts.packing.around(searcher, stop=stop),
             scheduler=GentleScheduler(stop, gate=gate),
