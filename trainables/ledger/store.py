@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -110,11 +111,8 @@ class LocalStore:
 
     def list(self, prefix: str) -> Keys:
         """Walks the folder part of `prefix`; names with a leading dot are unfinished writes and left out."""
-        keys: Keys = []
-        for top, _, names in os.walk(self._path(prefix.rpartition("/")[0]), onerror=_unlistable):
-            below = "" if Path(top) == self.root else Path(top).relative_to(self.root).as_posix() + "/"
-            keys += [below + name for name in names if not name.startswith(".")]
-        return sorted(key for key in keys if key.startswith(prefix))
+        folder, slash, start = prefix.rpartition("/")
+        return sorted(_keys_in(str(self._path(folder)), folder + slash, start))
 
     def clean(self) -> None:
         """Removes temporary files and empty subfolders older than an hour: no living writer needs them."""
@@ -144,6 +142,22 @@ def _failure(action: str, path: Path, error: OSError) -> LedgerError:
         return MissingKeyError(f"{path} does not exist")
     remedy = _REMEDIES.get(error.errno or 0, "check the folder's file system")
     return LedgerError(f"cannot {action} {path}: {error.strerror or error}; {remedy}, then run the same command again")
+
+
+def _keys_in(top: str, folder: str, start: str = "") -> Iterator[str]:
+    """Keys of the files below `top` whose first name begins with `start`; most names are looked at no further."""
+    try:
+        with os.scandir(top) as entries:
+            found = [entry for entry in entries if entry.name.startswith(start)]
+    except OSError as error:
+        _unlistable(error)
+        return
+    for entry in found:
+        if not entry.is_dir():
+            if not entry.name.startswith("."):
+                yield folder + entry.name
+        elif not entry.is_symlink():
+            yield from _keys_in(entry.path, f"{folder}{entry.name}/")
 
 
 def _unlistable(error: OSError) -> None:
