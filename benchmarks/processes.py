@@ -13,8 +13,6 @@ from typing import Self
 
 _INTERVAL_SECONDS = 0.25
 _TICKS = os.sysconf("SC_CLK_TCK")
-_WORKER = "RunTrainable", "Nothing"
-"""Ray names the process of a trial after its class."""
 
 
 @dataclass
@@ -103,7 +101,8 @@ class Watched:
         peak = next((line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")), None)
         if peak is None:  # a zombie
             return
-        worker = any(name in title for name in _WORKER) and title.startswith("ray::")
+        # Workers start under the name of their script, and are then named after what they do; so are Ray's agents.
+        worker = "default_worker.py" in title or (title.startswith("ray::") and "Agent" not in title)
         self._kind[pid] = "driver" if pid == self.process.pid else "workers" if worker else "rest"
         self._cpu[pid] = (int(fields[11]) + int(fields[12])) / _TICKS
         self._peak[pid] = int(peak) / 1024

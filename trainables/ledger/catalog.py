@@ -114,11 +114,11 @@ class Catalog:
 
     def commits_of(self, run_id: str) -> list[Commit]:
         """Every commit of one run, at the price of a listing: the names of other runs are not looked into."""
-        return self._settled("runs", partial(self._commits_among, run_id))
+        return self._settled("runs", partial(self._commits_among, run_id), f"{run_id}.", _COMPACTED)
 
     def _commits_among(self, run_id: str, names: list[str]) -> list[Commit]:
         held = (index.by_run.get(run_id, ()) for index in self._counting("runs", names).values())
-        loose = (name for name in names if name.startswith(f"{run_id}."))
+        loose = (name for name in names if not is_compacted(name))
         commits = map(parse_commit, sorted({*chain.from_iterable(held), *loose}))
         return [commit for commit in commits if commit is not None]
 
@@ -130,10 +130,10 @@ class Catalog:
         """
         return self._settled(table, partial(self._view, table))
 
-    def _settled(self, table: Table, view: Callable[[list[str]], _Result]) -> _Result:
-        """What `view` makes of the names in a folder."""
+    def _settled(self, table: Table, view: Callable[[list[str]], _Result], *starts: str) -> _Result:
+        """What `view` makes of the names in a folder, or of those that begin with one of `starts`."""
         for _ in range(_PATIENCE):
-            names, settled = self._names(table), self._names(table, _COMPACTED)
+            names, settled = self._names(table, *starts), self._names(table, _COMPACTED)
             # A part that vanished during the first listing is in a compacted file that the second one shows.
             if _compacted(names) == _compacted(settled):
                 try:
@@ -146,9 +146,9 @@ class Catalog:
         """The parts whose rows stand in a file."""
         return self._index(table, file).sources if is_compacted(file) else (file,)
 
-    def _names(self, table: Table, start: str = "") -> list[str]:
+    def _names(self, table: Table, *starts: str) -> list[str]:
         skipped = len(table) + 1
-        return [key[skipped:] for key in self._store.list(f"{table}/{start}")]
+        return [key[skipped:] for key in self._store.list(*(f"{table}/{start}" for start in starts or ("",)))]
 
     def _counting(self, table: Table, names: list[str]) -> dict[str, Index]:
         """The index of every compacted file that no other one has absorbed."""

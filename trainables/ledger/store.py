@@ -42,8 +42,8 @@ class Store(Protocol):
     def delete(self, key: str) -> None:
         """Removes a key; an absent one is fine."""
 
-    def list(self, prefix: str) -> Keys:
-        """All keys that start with `prefix`, sorted. Unfinished writes are not among them."""
+    def list(self, *prefixes: str) -> Keys:
+        """All keys that start with one of `prefixes`, which name one folder, sorted; no unfinished writes."""
 
     def clean(self) -> None:
         """Removes what killed writers left behind long ago."""
@@ -109,10 +109,11 @@ class LocalStore:
         except OSError as error:
             raise _failure("delete", path, error) from error
 
-    def list(self, prefix: str) -> Keys:
-        """Walks the folder part of `prefix`; names with a leading dot are unfinished writes and left out."""
-        folder, slash, start = prefix.rpartition("/")
-        return sorted(_keys_in(str(self._path(folder)), folder + slash, start))
+    def list(self, *prefixes: str) -> Keys:
+        """Walks the folder part of `prefixes`; names with a leading dot are unfinished writes and left out."""
+        folder, slash, _ = prefixes[0].rpartition("/")
+        starts = tuple(prefix.removeprefix(folder + slash) for prefix in prefixes)
+        return sorted(_keys_in(str(self._path(folder)), folder + slash, starts))
 
     def clean(self) -> None:
         """Removes temporary files and empty subfolders older than an hour: no living writer needs them."""
@@ -144,11 +145,11 @@ def _failure(action: str, path: Path, error: OSError) -> LedgerError:
     return LedgerError(f"cannot {action} {path}: {error.strerror or error}; {remedy}, then run the same command again")
 
 
-def _keys_in(top: str, folder: str, start: str = "") -> Iterator[str]:
-    """Keys of the files below `top` whose first name begins with `start`; most names are looked at no further."""
+def _keys_in(top: str, folder: str, starts: tuple[str, ...] = ("",)) -> Iterator[str]:
+    """Keys of the files below `top` whose first name begins with one of `starts`; others cost next to nothing."""
     try:
         with os.scandir(top) as entries:
-            found = [entry for entry in entries if entry.name.startswith(start)]
+            found = [entry for entry in entries if entry.name.startswith(starts)]
     except OSError as error:
         _unlistable(error)
         return
