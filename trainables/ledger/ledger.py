@@ -272,9 +272,9 @@ class Ledger:
         for key in no_longer_needed(found, commits):
             self._store.delete(key)
 
-    def list(self, prefix: str) -> Keys:
-        """All keys that start with `prefix`, sorted; those of a folder start with `"folder/"`."""
-        return self._store.list(prefix)
+    def list(self, *prefixes: str) -> Keys:
+        """All keys that start with one of `prefixes`, which name one folder, sorted; `"folder/"` names all in it."""
+        return self._store.list(*prefixes)
 
 
 def _commit_of(run_row: Row) -> Commit:
