@@ -80,17 +80,19 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
     def __init__(self, stop: StopRequest, *, gate: Gate | None = None) -> None:
         super().__init__()
         self._stop, self._gate = stop, gate
+        self._unfinished: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Tune asks for the folder of every trial in the end, and makes none for a trial that is dropped unstarted."""
         trial.init_local_path()
+        self._unfinished.append(trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         return str(TrialScheduler.STOP if self._stop.requested else TrialScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         while not self._stop.requested:
-            trial = super().choose_trial_to_run(tune_controller)
+            trial = self._first_pending()
             if trial is None or self._gate is None or self._gate.has_time(trial.config["run_id"]):
                 return trial
             tune_controller.stop_trial(trial)  # it waited too long for a free place
@@ -98,6 +100,11 @@ class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
             if trial.status == Trial.PENDING:
                 tune_controller.stop_trial(trial)
         return None
+
+    def _first_pending(self) -> Trial | None:
+        """Tune's own way looks at all trials that ever were, several times for each of them."""
+        self._unfinished = [trial for trial in self._unfinished if not trial.is_finished()]
+        return next((trial for trial in self._unfinished if trial.status == Trial.PENDING), None)
 
 
 class Watch(Stopper):  # type: ignore[misc]

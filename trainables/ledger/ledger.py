@@ -19,6 +19,7 @@ from trainables.ledger.names import (
     attempt_order,
     no_longer_needed,
     require_names,
+    resolve,
 )
 from trainables.ledger.places import keyed, resolved
 from trainables.ledger.schema import SCHEMA_VERSION
@@ -91,10 +92,13 @@ class Ledger:
         """How each finished run ended, by run_id: `complete` wins, then the smallest attempt. Opens no part file."""
         return self._catalog.commits()
 
+    def commit_of(self, run_id: str) -> Commit | None:
+        """How one run ended; None where it has not."""
+        return resolve(self._catalog.commits_of(run_id)).get(run_id)
+
     def attempts(self, run_id: str) -> Attempts:
         """Attempts of a run that left a trace, oldest first."""
-        found = live.traces(self._store, self._catalog, run_id=run_id).get(run_id, set())
-        return sorted(found, key=attempt_order)
+        return sorted(live.traces_of(self._store, self._catalog, run_id), key=attempt_order)
 
     def new_attempt(self, run_id: str, *, generation: int) -> str:
         """Claims the next attempt of a run: `"0002_01"` is the first one under driver generation 2.
@@ -166,7 +170,7 @@ class Ledger:
         tables: dict[Table, Sequence[Row]] = {"epochs": epochs, "classes": classes, "runs": [run_row]}
         filled = [(table, rows) for table, rows in tables.items() if rows]
         parts = {f"{table}/{commit.row_name(table)}": _part(table, commit, rows) for table, rows in filled}
-        earlier = self._commits_of(commit.run_id)
+        earlier = self._catalog.commits_of(commit.run_id)
         if commit.attempt not in (other.attempt for other in earlier):
             for key, data in parts.items():  # `runs` comes last
                 require_current(self._store, generation, shard=self._shard)
@@ -179,7 +183,7 @@ class Ledger:
         Raises:
             LedgerError: the run is not committed; its checkpoints are what it goes on from.
         """
-        commits = self._commits_of(run_id)
+        commits = self._catalog.commits_of(run_id)
         if not commits:
             raise LedgerError(f"run {run_id} is not committed in {self.location}: its checkpoints are still needed")
         self._tidy_up(run_id, commits)
@@ -261,9 +265,6 @@ class Ledger:
             raise LedgerError(f"{place} is of another version than {SCHEMA_VERSION}; `dml-study run` writes it again")
         return plan
 
-    def _commits_of(self, run_id: str) -> list[Commit]:
-        return [commit for commit in self._catalog.all_commits() if commit.run_id == run_id]
-
     def _tidy_up(self, run_id: str, commits: Sequence[Commit]) -> None:
         self._clear(commits, self._store.list(f"checkpoints/{run_id}/") + self._store.list(f"live/{run_id}."))
 
@@ -271,9 +272,9 @@ class Ledger:
         for key in no_longer_needed(found, commits):
             self._store.delete(key)
 
-    def list(self, prefix: str) -> Keys:
-        """All keys that start with `prefix`, sorted; those of a folder start with `"folder/"`."""
-        return self._store.list(prefix)
+    def list(self, *prefixes: str) -> Keys:
+        """All keys that start with one of `prefixes`, which name one folder, sorted; `"folder/"` names all in it."""
+        return self._store.list(*prefixes)
 
 
 def _commit_of(run_row: Row) -> Commit:

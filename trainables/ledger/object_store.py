@@ -126,15 +126,15 @@ class ObjectStore:
         with suppress(MissingKeyError):
             self._retried("delete", key, partial(self._files.delete_file, self._path(key)))
 
-    def list(self, prefix: str) -> Keys:
-        """Lists the folder part of `prefix`, page by page."""
+    def list(self, *prefixes: str) -> Keys:
+        """Lists the folder part of `prefixes`, page by page."""
         from pyarrow.fs import FileSelector, FileType
 
-        folder = self._path(prefix.rpartition("/")[0]).rstrip("/")
+        folder = self._path(prefixes[0].rpartition("/")[0]).rstrip("/")
         selector = FileSelector(folder, recursive=True, allow_not_found=True)
-        found = self._retried("list", prefix, partial(self._files.get_file_info, selector))
+        found = self._retried("list", prefixes[0], partial(self._files.get_file_info, selector))
         keys = (info.path.removeprefix(f"{self._root}/") for info in found if info.type == FileType.File)
-        return sorted(key for key in keys if key.startswith(prefix))
+        return sorted(key for key in keys if key.startswith(prefixes))
 
     def names(self) -> Keys:
         """Names of objects and folders at the top."""

@@ -153,7 +153,7 @@ class Session:
 
     def _start(self) -> bool:
         """Claims an attempt; False where the run turns out to be committed, or hopeless."""
-        committed = self.ledger.commits().get(self.run_id)
+        committed = self.ledger.commit_of(self.run_id)
         # A run that is pruned already and has cutoffs again was told to its driver by a worker that then died.
         done = ("complete", "pruned") if self.cutoffs else ("complete",)
         if committed is not None and committed.status in done:
@@ -283,7 +283,9 @@ class Session:
         self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")
 
     def _write_log(self) -> None:
-        self.ledger.put(f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode())
+        self.ledger.put(
+            f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode(), durable=False
+        )
 
 
 def _require_revisions(run: RunConfig) -> None:

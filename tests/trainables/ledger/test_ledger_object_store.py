@@ -66,6 +66,7 @@ def test_list_gives_keys_by_prefix_over_many_pages(server: S3Server, store: Obje
     assert store.list("runs/") == ["runs/a", "runs/b"]
     assert store.list("runs") == ["runs/a", "runs/b", "runsx"]
     assert store.list("checkpoints/r1/") == ["checkpoints/r1/1"]
+    assert store.list("runs/b", "runs/a") == ["runs/a", "runs/b"]
     assert store.list("checkpoints/r") == ["checkpoints/r1/1", "checkpoints/r2/1"]
     assert store.list("absent/") == []
     assert len(store.list("")) == 6
