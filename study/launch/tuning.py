@@ -30,6 +30,9 @@ def put_aside(plan: Plan, ledger: Ledger, *, policy: str, retry_failed: bool, on
             LedgerRecords(ledger).forget(search.cell.cell_id)
     elif retry_failed:
         ledger.forget(*(run_id for run_id in tuned & commits.keys() if commits[run_id].status == "failed"))
+        for search in chosen:
+            failed = [each.number for each in search.candidates if search.state(each) == "failed"]
+            LedgerRecords(ledger).reopen(search.cell.cell_id, failed)
 
 
 def unfinished(plan: Plan, only: Sequence[str]) -> list[Search]:

@@ -70,8 +70,8 @@ class Board:
 
     @property
     def runs_ahead(self) -> int:
-        """Trainings of settings that are not proposed yet, at most."""
-        return sum((search.trials - len(search.candidates)) * search.cell.runs_per_setting for search in self._searches)
+        """Trainings that nobody can start yet, at most."""
+        return sum(search.runs_ahead for search in self._searches)
 
     def next(self) -> Task | None:
         """A run to start; None where all that can start has been handed out."""
@@ -95,7 +95,9 @@ class Board:
             self._advance(index)
 
     def _advance(self, index: int) -> None:
-        for candidate in self._searches[index].propose():
+        search = self._searches[index]
+        grown = search.unfinished if search.replicates.rule is not None else ()
+        for candidate in (*grown, *search.propose()):
             self._offer(index, candidate)
 
     def _offer(self, index: int, candidate: Candidate) -> None:

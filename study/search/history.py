@@ -82,6 +82,9 @@ class _FirstCorner:
     def put(self, cell_id: str, number: int, record: dict[str, Any]) -> None:
         """Nothing more is proposed."""
 
+    def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
+        """Nothing is trained."""
+
 
 class Foresight:
     """Every search as if its space's first corner had been chosen: what comes after it can be checked before it."""
