@@ -183,6 +183,8 @@ def _search_text(search: Mapping[str, Any]) -> str:
 def _stopping(search: Mapping[str, Any]) -> str:
     """A plan of an older version does not say whether runs stop."""
     scheduler = search.get("scheduler", "none")
+    if isinstance(scheduler, dict):
+        scheduler = f"Ray Tune's {scheduler['ray']}, which depends on timing"
     text = "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
     return f"{text}, fewer of clearly worse ones" if search.get("prune_replicates") else text
 

@@ -58,6 +58,7 @@ class Tuning:
         self._view: LiveView | None = None
         self._proposed: list[tuple[Search, Candidate]] = []
         self._told = 0
+        self._tasks: dict[str, Task] = {}
         self.board = Board(self.searches, on_proposal=self._note)
 
     def show_on(self, view: LiveView) -> None:
@@ -71,7 +72,12 @@ class Tuning:
         if task is None:
             return None
         self.history.reopen(task.run.run_id)
+        self._tasks[task.run.run_id] = task
         return self.configure(task)
+
+    def task(self, run_id: str) -> Task:
+        """A run that was handed out, and for which search."""
+        return self._tasks[run_id]
 
     def ended(self, run_id: str) -> None:
         """A trial has ended: how its run did stands in the ledger."""

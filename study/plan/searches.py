@@ -19,7 +19,7 @@ from study.search.replicate_rule import replicate_rule
 from study.search.sampling import SAMPLERS
 from study.search.search import Search
 from study.search.space import Params, Space
-from study.search.stopping import RULES
+from study.search.stopping import ray_scheduler
 from study.spec.errors import Place, Problems
 from study.spec.spec import Method, Spec
 from study.spec.tune import Dimension
@@ -37,13 +37,6 @@ def check_searches(spec: Spec, problems: Problems) -> None:
     if not tuned:
         return
     stage = spec.tune_stage
-    if isinstance(stage.scheduler, dict):
-        name = stage.scheduler["ray"]
-        text = (
-            f"is Ray Tune's '{name}', whose stops depend on timing and cannot be repeated, so it is not available; "
-            f"write {' or '.join(RULES)}, whose cutoffs come from finished settings, or none"
-        )
-        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", text)
     if stage.sampler not in SAMPLERS:
         text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
         problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
@@ -126,6 +119,12 @@ def without_waiting(cells: Sequence[Made], waiting: frozenset[str]) -> list[Made
 
 def search_advice(searches: Sequence[Search]) -> Iterator[str]:
     """What is allowed and probably not meant."""
+    names = {name for search in searches if (name := ray_scheduler(search.cell.stage.scheduler))}
+    for name in names:
+        yield (
+            f"Ray Tune's {name} stops runs by when they report, so this search may stop, propose and choose otherwise "
+            "another time; `scheduler: halving` and `asha` can be repeated"
+        )
     for search in searches:
         size = search.cell.space.size
         if size is not None and size < search.trials:

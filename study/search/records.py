@@ -8,6 +8,7 @@ from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 from trainables.ledger.places import keyed
 from trainables.training.cutoffs import Cutoffs
+from trainables.training.orders import STOP_SUFFIX, ordered_stop
 
 Record = dict[str, Any]
 
@@ -28,6 +29,12 @@ class Records(Protocol):
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         """Notes that a setting trains no replicates after so many."""
 
+    def stops(self, cell_id: str) -> dict[str, int]:
+        """Runs that Ray Tune's scheduler decided to stop, with the epoch."""
+
+    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+        """Records such a decision, before the run hears of it."""
+
 
 class NoRecords:
     """Nothing is known, nothing is kept: a plan without a results folder."""
@@ -41,9 +48,16 @@ class NoRecords:
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         """Forgets it."""
 
+    def stops(self, cell_id: str) -> dict[str, int]:
+        return {}
+
+    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+        """Forgets it."""
+
 
 class LedgerRecords:
-    """`search/<cell id>/<number>.json` in a results folder, and `<number>.ended.json` of settings that ended early."""
+    """`search/<cell id>/<number>.json` in a results folder, and `<number>.ended.json` of settings that ended early, and
+    `<run id>.stop.json` of runs that Ray Tune's scheduler decided to stop."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -62,6 +76,13 @@ class LedgerRecords:
 
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         self._ledger.put(f"{_FOLDER}/{cell_id}/{number}{_ENDED}", json.dumps({"replicates": replicates}).encode())
+
+    def stops(self, cell_id: str) -> dict[str, int]:
+        keys = [key for key in self._ledger.list(f"{_FOLDER}/{cell_id}/") if key.endswith(STOP_SUFFIX)]
+        return {key.rpartition("/")[2].removesuffix(STOP_SUFFIX): ordered_stop(self._ledger, key) or 0 for key in keys}
+
+    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+        self._ledger.put(stop_key(cell_id, run_id), json.dumps({"epoch": epoch}).encode())
 
     def reopen(self, cell_id: str, numbers: Iterable[int]) -> None:
         """Forgets that settings ended early, before their runs are trained again."""
@@ -107,6 +128,11 @@ def recorded_cutoffs(record: Record) -> dict[tuple[int, int | None], Cutoffs]:
         (run["seed"], run["fold"]): {int(epoch): float(value) for epoch, value in run.get("cutoffs", ())}
         for run in record["runs"]
     }
+
+
+def stop_key(cell_id: str, run_id: str) -> str:
+    """Where it stands that Ray Tune's scheduler stops a run."""
+    return f"{_FOLDER}/{cell_id}/{run_id}{STOP_SUFFIX}"
 
 
 def _key(cell_id: str, number: int) -> str:

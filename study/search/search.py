@@ -11,7 +11,7 @@ from study.search.records import Record, Records, recorded_cutoffs
 from study.search.replicates import Replicates
 from study.search.sampling import Score, suggest
 from study.search.space import Params
-from study.search.stopping import Curves, Stops, no_curves, rule_of
+from study.search.stopping import Curves, Stops, no_curves
 from trainables.errors import ConfigError
 from trainables.metrics import sign
 
@@ -41,7 +41,7 @@ class Search:
             curves: their validation, for a search that stops poor settings early.
         """
         self.cell = cell
-        self.stops = Stops(rule_of(cell.stage.scheduler), metric=cell.select_by, curves=curves)
+        self.stops = Stops(cell, records=records, curves=curves)
         self.candidates: list[Candidate] = []
         self._records, self._values = records, values
         self._scores: dict[int, float] = {}

@@ -93,7 +93,7 @@ class Resources(Config):
 
 
 def _scheduler(value: Any) -> str | dict[str, str]:
-    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing: planning refuses it."""
+    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing."""
     own, foreign = ("none", "halving", "asha"), ("asha", "median", "hyperband")
     if value in own or (isinstance(value, dict) and list(value) == ["ray"] and value["ray"] in foreign):
         return value  # type: ignore[no-any-return]
@@ -141,7 +141,9 @@ class TuneStage(Config):
     """Whether the runs of poor settings stop early. halving: after 1/4 and 1/2 of the epochs those go on that are among
     the better half; asha: after 1/16 and 1/4, among the best quarter. A run is compared at that epoch's evaluation, by
     `protocol.select_by`, with the runs of its seed and fold in settings 0 to n - window that came as far, once there
-    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen."""
+    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen.
+    `{ray: asha}`, `{ray: median}`, `{ray: hyperband}`: Ray Tune decides, by when runs of a seed and fold report: what
+    stops, and so what is proposed and chosen, cannot be repeated."""
     prune_replicates: ReplicatePruning | None = None
     """`{p: 0.1}`: settings that are clearly worse than the best of the settings 0 to n - window skip the rest of their
     replicates, and are never chosen."""
