@@ -88,10 +88,10 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decides about the newest epoch; a run that was restarted has passed those before it."""
-        *passed, newest = [*self._news(trial, result)] or [None]
-        for report in passed:
-            _learn(self._judges[trial.trial_id], trial, report)
-        decision = TrialScheduler.CONTINUE if newest is None else self._decision(tune_controller, trial, newest)
+        news = list(self._news(trial, result))
+        for passed in news[:-1]:
+            _learn(self._judges[trial.trial_id], trial, passed)
+        decision = self._decision(tune_controller, trial, news[-1]) if news else TrialScheduler.CONTINUE
         if decision == TrialScheduler.STOP:
             self._order(trial)  # the run stops itself when it goes on
             return str(TrialScheduler.CONTINUE)
