@@ -29,10 +29,10 @@ class Records(Protocol):
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         """Notes that a setting trains no replicates after so many."""
 
-    def stops(self, cell_id: str) -> dict[str, int]:
+    def orders(self, cell_id: str) -> dict[str, int]:
         """Runs that Ray Tune's scheduler decided to stop, with the epoch."""
 
-    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+    def put_order(self, cell_id: str, run_id: str, *, epoch: int) -> None:
         """Records such a decision, before the run hears of it."""
 
 
@@ -48,10 +48,10 @@ class NoRecords:
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         """Forgets it."""
 
-    def stops(self, cell_id: str) -> dict[str, int]:
+    def orders(self, cell_id: str) -> dict[str, int]:
         return {}
 
-    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+    def put_order(self, cell_id: str, run_id: str, *, epoch: int) -> None:
         """Forgets it."""
 
 
@@ -77,11 +77,11 @@ class LedgerRecords:
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         self._ledger.put(f"{_FOLDER}/{cell_id}/{number}{_ENDED}", json.dumps({"replicates": replicates}).encode())
 
-    def stops(self, cell_id: str) -> dict[str, int]:
+    def orders(self, cell_id: str) -> dict[str, int]:
         keys = [key for key in self._ledger.list(f"{_FOLDER}/{cell_id}/") if key.endswith(STOP_SUFFIX)]
         return {key.rpartition("/")[2].removesuffix(STOP_SUFFIX): ordered_stop(self._ledger, key) or 0 for key in keys}
 
-    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+    def put_order(self, cell_id: str, run_id: str, *, epoch: int) -> None:
         self._ledger.put(stop_key(cell_id, run_id), json.dumps({"epoch": epoch}).encode())
 
     def reopen(self, cell_id: str, numbers: Iterable[int]) -> None:

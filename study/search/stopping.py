@@ -96,7 +96,7 @@ class Stops:
         self._cell, self._metric = cell, cell.select_by
         self._records, self._curves = records, curves
         self._cutoffs: dict[str, Cutoffs] = {
-            run_id: unreachable(epoch, metric=self._metric) for run_id, epoch in records.stops(cell.cell_id).items()
+            run_id: unreachable(epoch, metric=self._metric) for run_id, epoch in records.orders(cell.cell_id).items()
         }
 
     def cutoffs(self, run_id: str) -> Cutoffs:
@@ -105,7 +105,7 @@ class Stops:
 
     def order(self, run_id: str, epoch: int) -> None:
         """Records that Ray Tune's scheduler stops a run after an epoch, whatever its value there."""
-        self._records.put_stop(self._cell.cell_id, run_id, epoch=epoch)
+        self._records.put_order(self._cell.cell_id, run_id, epoch=epoch)
         self._cutoffs[run_id] = unreachable(epoch, metric=self._metric)
 
     def ordered(self, run_id: str) -> bool:

@@ -53,7 +53,7 @@ class Toy:
         self.values: dict[str, float] = {}
         self.started: list[PlannedRun] = []
         self.ended: dict[int, int] = {}
-        self.orders: dict[str, int] = {}
+        self.ordered: dict[str, int] = {}
 
     def search(self, cell: SearchCell) -> Search:
         return Search(cell, records=self, values=lambda run_id, metric: self.values.get(run_id))
@@ -68,11 +68,11 @@ class Toy:
     def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
         self.ended[number] = replicates
 
-    def stops(self, cell_id: str) -> dict[str, int]:
-        return dict(self.orders)
+    def orders(self, cell_id: str) -> dict[str, int]:
+        return dict(self.ordered)
 
-    def put_stop(self, cell_id: str, run_id: str, *, epoch: int) -> None:
-        self.orders[run_id] = epoch
+    def put_order(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+        self.ordered[run_id] = epoch
 
     def finish(self, plan: Plan, *, workers: int = 1, order: int = 0, until: int = 10**6) -> Plan:
         """Trains what searches propose on so many workers, whose runs end in a random order; returns the new plan."""
