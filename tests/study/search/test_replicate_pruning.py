@@ -3,15 +3,20 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
+from study.cli.search_view import search_states
 from study.plan import Plan, PlannedRun
 from study.search import Board
+from study.search.records import LedgerRecords, stop_key
 from study.search.replicate_rule import ReplicateRule
 from study.spec.errors import SpecError
+from trainables.errors import LedgerError
+from trainables.ledger import Commit, Ledger
 
 Make = Callable[..., Any]
 
@@ -175,3 +180,30 @@ def test_other_pruning_is_another_search(make_plan: Make, pruning_spec: Make) ->
     ids = [make_plan(text).searches[0].cell.cell_id for text in texts]
     assert len(set(ids)) == 4
     assert make_plan(pruning_spec("{}")).searches[0].cell.cell_id == ids[0]
+
+
+def test_names_alone_tell_which_replicates_a_setting_has(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "results", create=True)
+    records = LedgerRecords(ledger)
+    runs = [{"seed": seed, "fold": 0, "run_id": f"run{seed}"} for seed in range(6)]
+    for number, incumbent in ((0, None), (1, 0), (2, 0)):
+        records.put("cell", number, {"params": {}, "runs": runs, "incumbent": incumbent})
+    for number in (1, 2):
+        records.put_ended("cell", number, replicates=4)
+    records.put_order("cell", "12", epoch=3)
+    assert set(records.load("cell")) == {0, 1, 2} and records.orders("cell") == {"12": 3}
+    assert records.begun("cell") == {0: runs, 1: runs[:4], 2: runs[:4]}
+    search = {"method": "norm", "axes": {}, "cell_id": "cell", "seeds": [*range(6)], "folds": [0], "trials": 4}
+    commits = {run["run_id"]: Commit(run["run_id"], "0001_01", "complete") for run in runs[:4]}
+    line = search_states([{**search, "chosen": None}], ledger, commits)
+    assert line == ["search of norm: 2/4 settings (2 pruned)"]
+    records.reopen("cell", [1])
+    assert records.begun("cell") == {0: runs, 1: runs, 2: runs[:4]}
+    records.put("cell", 1, {"params": {}, "runs": runs, "incumbent": 1})
+    with pytest.raises(LedgerError, match=r"1\.json is damaged \(it is compared with 1, which is no earlier setting\)"):
+        records.load("cell")
+    ledger.put(stop_key("cell", "13"), b'{"epoch": null}')
+    with pytest.raises(LedgerError, match=r"13\.stop\.json is damaged"):
+        records.orders("cell")
+    records.forget("cell")
+    assert records.load("cell") == {} and records.orders("cell") == {}
