@@ -88,6 +88,7 @@ def killed_twice(study: Study, *, workers: int, commits: tuple[int, int]) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_three_parameters_and_seeds_with_stopping_killed_twice_on_one_worker_and_on_four(
     study: Study, tmp_path: Path, short_folder: Path, private_cache: Path
 ) -> None:
