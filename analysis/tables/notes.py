@@ -185,7 +185,10 @@ def _search_text(search: Mapping[str, Any]) -> str:
 def _stopping(search: Mapping[str, Any]) -> str:
     """A plan of an older version does not say whether runs stop."""
     scheduler = search.get("scheduler", "none")
-    return "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
+    if isinstance(scheduler, dict):
+        scheduler = f"Ray Tune's {scheduler['ray']}, which depends on timing"
+    text = "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
+    return f"{text}, fewer of clearly worse ones" if search.get("prune_replicates") else text
 
 
 _SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc": "a Sobol sequence"}

@@ -48,14 +48,19 @@ def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", commits
 
     lines = []
     for search in record:
-        recorded = LedgerRecords(ledger).load(search["cell_id"])
-        settings = [recorded[number] for number in sorted(recorded) if number < search["trials"]]
-        done = [setting for setting in settings if all(run["run_id"] in commits for run in setting["runs"])]
-        pruned = sum(any(commits[run["run_id"]].status == "pruned" for run in setting["runs"]) for setting in done)
+        begun = LedgerRecords(ledger).begun(search["cell_id"])
+        whole = len(search["seeds"]) * len(search["folds"])
+        settings = [begun[number] for number in sorted(begun) if number < search["trials"]]
+        done = [[commits[run["run_id"]].status for run in runs] for runs in settings if _ended(runs, commits)]
+        pruned = sum("pruned" in found or ("failed" not in found and len(found) < whole) for found in done)
         title = ", ".join(filter(None, (search["method"], setting_text(search["axes"]))))
         stopped = f" ({pruned} pruned)" if pruned else ""
         lines.append(f"search of {title}: {len(done)}/{search['trials']} settings{stopped}{_chosen_text(search)}")
     return lines
+
+
+def _ended(runs: Sequence[Mapping[str, Any]], commits: "Mapping[str, Commit]") -> bool:
+    return all(run["run_id"] in commits for run in runs)
 
 
 def _chosen_text(search: Mapping[str, Any]) -> str:

@@ -162,7 +162,7 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     def configuration(task: Task) -> dict[str, Any]:
         parts.book.expect([task.run])
         parts.packing.add([task.run])
-        return _configuration(task.run, session, cutoffs=task.cutoffs)
+        return {**_configuration(task.run, session, cutoffs=task.cutoffs), "judge": task.judge}
 
     tuning = Tuning(searches, history, configuration)
     waiting = tuning.board.waiting
@@ -178,11 +178,12 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
         Housekeeping(parts.ledger, note=parts.book.save),
         LiveView(plan, parts.ledger, [], stop=parts.stop, headline=headline) as view,
     ):
+        from study.launch.ray_schedulers import scheduler_of
         from study.launch.tune_searcher import TuneSearcher
 
         tuning.show_on(view)
         searcher = TuneSearcher(tuning, stop=parts.stop, gate=parts.gate)
-        _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
+        _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch, inner=scheduler_of(tuning))
 
 
 def _confirm(work: _Work, parts: _Parts) -> None:
@@ -265,8 +266,10 @@ def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
     }
 
 
-def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path) -> None:
-    """Trains what a searcher suggests, until it has nothing more."""
+def _fit(
+    searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path, inner: Any = None
+) -> None:
+    """Trains what a searcher suggests, until it has nothing more; a scheduler of Tune may stop runs."""
     from ray import tune
 
     from study.launch.searcher import GentleScheduler, Silence, Watch
@@ -280,7 +283,7 @@ def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Part
         tune.with_resources(trainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
             search_alg=parts.packing.around(searcher, stop=stop),
-            scheduler=GentleScheduler(stop, gate=gate),
+            scheduler=GentleScheduler(stop, gate=gate, inner=inner),
             num_samples=-1,
             reuse_actors=True,
         ),
@@ -305,6 +308,7 @@ def _configuration(planned: PlannedRun, session: dict[str, Any], *, cutoffs: Cut
         "sources": planned.sources,
         "run": planned.config.model_dump_json(),
         "cutoffs": list(cutoffs.items()),
+        "judge": None,
         "session": session,
         "resources": demand(planned.resources),
     }

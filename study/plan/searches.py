@@ -15,10 +15,11 @@ from study.plan.untrained import Made
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell, cell_id
 from study.search.history import History
+from study.search.replicate_rule import replicate_rule
 from study.search.sampling import SAMPLERS
 from study.search.search import Search
 from study.search.space import Params, Space
-from study.search.stopping import RULES
+from study.search.stopping import ray_scheduler
 from study.spec.errors import Place, Problems
 from study.spec.spec import Method, Spec
 from study.spec.tune import Dimension
@@ -36,18 +37,26 @@ def check_searches(spec: Spec, problems: Problems) -> None:
     if not tuned:
         return
     stage = spec.tune_stage
-    if isinstance(stage.scheduler, dict):
-        name = stage.scheduler["ray"]
-        text = (
-            f"is Ray Tune's '{name}', whose stops depend on timing and cannot be repeated, so it is not available; "
-            f"write {' or '.join(RULES)}, whose cutoffs come from finished settings, or none"
-        )
-        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", text)
     if stage.sampler not in SAMPLERS:
         text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
         problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
+    if hopeless := _never_ends(spec):
+        problems.add(spec.tune_place("prune_replicates"), "stages.tune.prune_replicates", hopeless)
     for method in tuned:
         _check_keys(spec, method, problems)
+
+
+def _never_ends(spec: Spec) -> str:
+    """Why no setting can skip a replicate, whatever the values."""
+    rule = replicate_rule(spec.tune_stage)
+    seeds, folds = len(spec.tune_stage.seeds), len(spec.replication.folds)
+    if rule is None or rule.first < seeds * folds:
+        return ""
+    return (
+        f"can never save a replicate: a signed-rank test takes {rule.first} of them to get below p = {rule.p:g} (the "
+        f"least of n pairs is 1/2^n), and a setting has {seeds * folds} ({seeds} seeds, {folds} folds); take at least "
+        f"{rule.first + 1}, a larger p, or leave it out"
+    )
 
 
 def _check_keys(spec: Spec, method: Method, problems: Problems) -> None:
@@ -110,6 +119,12 @@ def without_waiting(cells: Sequence[Made], waiting: frozenset[str]) -> list[Made
 
 def search_advice(searches: Sequence[Search]) -> Iterator[str]:
     """What is allowed and probably not meant."""
+    names = {name for search in searches if (name := ray_scheduler(search.cell.stage.scheduler))}
+    for name in names:
+        yield (
+            f"Ray Tune's {name} stops runs by when they report, so this search may stop, propose and choose otherwise "
+            "another time; `scheduler: halving` and `asha` can be repeated"
+        )
     for search in searches:
         size = search.cell.space.size
         if size is not None and size < search.trials:
@@ -119,6 +134,11 @@ def search_advice(searches: Sequence[Search]) -> Iterator[str]:
             )
         if unstopped := _unstopped(search):
             yield f"no run of '{search.cell.title}' can be stopped early: {unstopped}"
+        if search.replicates.rule is not None and search.trials <= search.cell.stage.window:
+            yield (
+                f"no setting of '{search.cell.title}' can skip replicates: the first {search.cell.stage.window} "
+                f"(window) have none to be compared with, and there are {search.trials} trials"
+            )
         if search.over and search.chosen is None:
             reason = next((each.error for each in search.candidates if each.error), "see `dml-study status`")
             yield f"no setting of '{search.cell.title}' could be trained: {reason}"

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from study.search.replicate_rule import replicate_rule
 from study.search.space import Params, Space
-from study.search.stopping import rule_of
+from study.search.stopping import ray_scheduler, rule_of
 from study.spec.model import Resources, TuneStage
 from trainables.errors import LedgerError
 from trainables.training.config import Protocol
@@ -90,5 +91,9 @@ def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: t
     }
     if rule := rule_of(stage.scheduler):
         content["stopping"] = rule.record()
+    if ray := ray_scheduler(stage.scheduler):
+        content["stopping"] = {"ray": ray}
+    if pruning := replicate_rule(stage):
+        content["replicates"] = pruning.record()
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -77,16 +77,13 @@ def rehearsal() -> History:
 
 
 @dataclass(frozen=True)
-class _FirstCorner:
+class _FirstCorner(NoRecords):
     """A record of the setting of all lower bounds and first choices."""
 
     cell: SearchCell
 
     def load(self, cell_id: str) -> dict[int, dict[str, Any]]:
         return {0: {"params": dict(self.cell.space.corners()[0]), "runs": []}}
-
-    def put(self, cell_id: str, number: int, record: dict[str, Any]) -> None:
-        """Nothing more is proposed."""
 
 
 class Foresight(NoHistory):

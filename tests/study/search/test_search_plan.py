@@ -211,10 +211,6 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
     ("change", "message"),
     [
         (
-            ("trials: 4", "scheduler: {ray: asha}"),
-            "spec.yaml:9: stages.tune.scheduler: is Ray Tune's 'asha', whose stops depend on timing",
-        ),
-        (
             ("sampler: random", "sampler: cmaes"),
             "spec.yaml:9: stages.tune.sampler: 'cmaes' is not available yet; these",
         ),
