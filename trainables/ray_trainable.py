@@ -89,5 +89,5 @@ def _open_session(config: dict[str, Any]) -> Session:
     load_plugins([Path(path) for path in settings["plugins"]])
     run = RunConfig.model_validate_json(config["run"])
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
-    ledger = Ledger.open(settings["ledger"], shard=shard)
+    ledger = Ledger.reopen(settings["ledger"], shard=shard)
     return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import LedgerError
+from trainables.ledger.patience import Patience
 from trainables.ledger.places import Place, inside, keyed, parent
 from trainables.ledger.schema import SCHEMA_VERSION
 from trainables.ledger.store import LocalStore, Store
@@ -26,7 +27,7 @@ def open_folder(place: Place) -> Store:
     if not store.exists(_SCHEMA_KEY):
         raise LedgerError(f"{place} is not a results folder: it has no {_SCHEMA_KEY}; choose another results folder")
     _check(place, _content(store))
-    return store
+    return _known(place) if isinstance(place, Path) else store
 
 
 def create_folder(place: Place) -> Store:
@@ -43,6 +44,15 @@ def create_folder(place: Place) -> Store:
         if not store.exists(_SCHEMA_KEY):
             _begin(store, place, store.names())
     return open_folder(place)
+
+
+def reopen_folder(place: Place) -> Store:
+    """The store of a folder that another process has opened: it is not looked at, and waited for while it is away.
+
+    Raises:
+        LedgerError: the address is none that pyarrow understands.
+    """
+    return _known(place) if isinstance(place, Path) else _object_store(place, answered=True)
 
 
 def has_results(place: Place) -> bool:
@@ -75,7 +85,11 @@ def _local(path: Path) -> Store:
         raise LedgerError(f"there is no results folder {path}; `dml-study run` creates it")
     if not path.is_dir():
         raise LedgerError(f"{path} is a file, not a results folder; choose another results folder")
-    return LocalStore(path.resolve())
+    return LocalStore(path)
+
+
+def _known(path: Path) -> Store:
+    return LocalStore(path.resolve(), marker=_SCHEMA_KEY, patience=Patience(str(path), answered=True))
 
 
 def _remote(address: str) -> Store:
@@ -85,10 +99,10 @@ def _remote(address: str) -> Store:
     return store
 
 
-def _object_store(address: str) -> "ObjectStore":
+def _object_store(address: str, *, answered: bool = False) -> "ObjectStore":
     from trainables.ledger.object_store import ObjectStore
 
-    return ObjectStore(address)
+    return ObjectStore(address, patience=Patience(keyed(address, "").rstrip("/"), answered=answered))
 
 
 def _names(path: Path) -> list[str]:
