@@ -15,7 +15,7 @@ from launched import PLUGIN, Study, ended, free_port, results_of, spec_text, tra
 from trainables.ledger import Ledger
 from trainables.ledger.places import Place
 
-EPOCHS, NODES, LIMIT_SECONDS = 3, 4, 600.0
+EPOCHS, NODES, LIMIT_SECONDS = 3, 4, 1500.0
 DECK = ["worker"] * 10 + ["raylet"] * 3 + ["node"] * 4 + ["driver"] * 7
 PAUSE_SECONDS = (0.0, 4.0)
 LATENCY_SECONDS, WRITE_FAULTS, READ_FAULTS = 0.01, 0.05, 0.01
@@ -35,7 +35,7 @@ SPEC = (
     + "protocol: {readout: [mean, concat]}\n"
 )
 Results = dict[str, list[dict[str, Any]]]
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture(scope="module")
