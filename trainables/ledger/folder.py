@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 KIND = "dml-study results"
 _SCHEMA_KEY = "schema.json"
+_JUNK = ("desktop.ini", "Thumbs.db", "lost+found")
+"""What operating systems leave in folders of their own accord."""
 
 
 def open_folder(place: Place) -> Store:
@@ -56,13 +58,16 @@ def reopen_folder(place: Place) -> Store:
 
 
 def has_results(place: Place) -> bool:
-    """Whether a results folder stands at a place, of whatever version.
+    """Whether a results folder stands at a place, of whatever version; none where nobody may look.
 
     Raises:
         LedgerError: the object store of an address does not answer.
     """
     if isinstance(place, Path):
-        return (place / _SCHEMA_KEY).is_file()
+        try:
+            return (place / _SCHEMA_KEY).is_file()
+        except PermissionError:
+            return False
     return _object_store(place).exists(_SCHEMA_KEY)
 
 
@@ -73,11 +78,18 @@ def results_beside(place: Place) -> list[Place]:
         LedgerError: the object store of an address does not list them.
     """
     if isinstance(place, Path):
-        found: list[Place] = [*sorted(place.parent.iterdir())]
+        found: list[Place] = [*sorted(_siblings(place))]
     else:
         above = parent(place)
         found = [inside(above, name) for name in _object_store(above).names()] if above else []
     return [other for other in found if other != place and has_results(other)]
+
+
+def _siblings(path: Path) -> list[Path]:
+    try:
+        return list(path.parent.iterdir())
+    except PermissionError:  # a folder of one's own in a folder of others
+        return []
 
 
 def _local(path: Path) -> Store:
@@ -110,7 +122,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _begin(store: Store, place: Place, names: list[str]) -> None:
-    foreign = [name for name in names if not name.startswith(".")]
+    foreign = [name for name in names if not name.startswith(".") and name not in _JUNK]
     if foreign:
         raise LedgerError(
             f"{place} is not a results folder: it has no {_SCHEMA_KEY} but other files ({foreign[0]}, ...); "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from trainables.errors import LedgerError
-from trainables.ledger.errors import MissingKeyError
+from trainables.ledger.errors import MissingKeyError, StorageGoneError
 from trainables.ledger.patience import Patience
 from trainables.ledger.places import keyed
 from trainables.ledger.store import Keys, require_key
@@ -147,13 +147,15 @@ class ObjectStore:
         """Repeats what may pass. Every action may be repeated: also one that was done and whose answer was lost."""
         import pyarrow as pa
 
+        answered = self._patience.answered
         try:
             return self._patience.repeat(action, passes=_passes)
         except FileNotFoundError as error:
             self._patience.answered = True
             raise MissingKeyError(f"{keyed(self.location, key)} does not exist") from error
         except (OSError, pa.ArrowException) as error:
-            raise _failure(verb, keyed(self.location, key), error) from error
+            kind = StorageGoneError if answered and _passes(error) else LedgerError
+            raise _failure(verb, keyed(self.location, key), error, kind=kind) from error
 
 
 def _connected(address: str) -> "tuple[FileSystem, str]":
@@ -183,8 +185,8 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, OSError | pa.ArrowException)
 
 
-def _failure(verb: str, place: str, error: Exception) -> LedgerError:
+def _failure(verb: str, place: str, error: Exception, *, kind: type[LedgerError] = LedgerError) -> LedgerError:
     text = (str(error).splitlines() or [type(error).__name__])[0].strip()
     fitting = (remedy for code, remedy in {**_PERMANENT, **_TRANSIENT}.items() if code in text)
     default = _CREDENTIALS if isinstance(error, PermissionError) else "check the address and the storage"
-    return LedgerError(f"cannot {verb} {place}: {text}; {next(fitting, default)}, then run the same command again")
+    return kind(f"cannot {verb} {place}: {text}; {next(fitting, default)}, then run the same command again")

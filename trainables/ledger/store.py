@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from trainables.errors import LedgerError
-from trainables.ledger.errors import MissingKeyError
+from trainables.ledger.errors import MissingKeyError, StorageGoneError
 from trainables.ledger.patience import Patience
 
 Keys = list[str]
@@ -152,7 +152,8 @@ class LocalStore:
 
     def _walk(self, folder: Path) -> Keys:
         keys: Keys = []
-        for top, _, names in os.walk(folder, onerror=_unless_gone):
+        for top, folders, names in os.walk(folder, onerror=_unless_gone):
+            folders[:] = [name for name in folders if not name.startswith(".")]  # a file server's `.snapshot`
             below = "" if Path(top) == self.root else Path(top).relative_to(self.root).as_posix() + "/"
             keys += [below + name for name in names if not name.startswith(".")]
         self._require_here()
@@ -182,7 +183,7 @@ class LocalStore:
         try:
             return self._patience.repeat(action, passes=_passes)
         except _FolderGoneError as error:
-            raise LedgerError(
+            raise StorageGoneError(
                 f"results folder {self.root} is gone: {error.strerror}; bring it back, then run the same command again"
             ) from error
         except OSError as error:
