@@ -74,6 +74,7 @@ def test_a_folder_with_junk_alone_is_empty(tmp_path: Path, name: str) -> None:
 AS_ANOTHER_USER = """
 import os, pathlib, shutil, tempfile
 from trainables.ledger import Ledger
+from trainables.ledger.folder import results_beside
 os.geteuid() == 0 and os.setuid(65534)
 top = pathlib.Path(tempfile.mkdtemp(dir="/tmp"))
 for name in ("mine", "theirs"):
