@@ -56,7 +56,8 @@ SPEC = """
 study: s
 extends: fast_cpu
 methods: {plain: {loss: norm_softmax}}
-compare: {dataset: [glyphs]}
+datasets: {shapes: {name: glyphs, classes: 24, images_per_class: 4, image_size: 16}}
+compare: {dataset: [shapes]}
 """
 
 
@@ -96,13 +97,9 @@ def test_weights_of_a_spec(tmp_path: Path, target: Path, form: str, key: str) ->
     (tmp_path / "evil.pth").write_bytes(FORMATS[form]({"state_dict": {"x": Payload(target)}}))
     backbone = f"settings: {{backbone: {{name: conv4, weights: {tmp_path}/evil.pth}}}}\n"
     student = f"{{m: {{strategy: {{name: transfer, teacher: {{weights: {tmp_path}/evil.pth}}}}}}}}"
-    text = (
-        SPEC + backbone
-        if key == "backbone.weights"
-        else SPEC.replace("methods: {plain: {loss: norm_softmax}}\n", student)
-    )
+    text = SPEC.replace("{plain: {loss: norm_softmax}}", student) if key == "teacher" else SPEC + backbone
     (tmp_path / "s.yaml").write_text(text)
-    with pytest.raises(DmlStudyError, match=r"evil\.pth"):
+    with pytest.raises(DmlStudyError, match=r"evil\.pth.*(cannot be read|damaged or foreign)"):
         plan = build_plan(load_spec(tmp_path / "s.yaml"), cache=tmp_path / "cache")
         for planned in plan.runs.values():
             train(planned.config, tmp_path)
