@@ -126,5 +126,5 @@ def _open_session(config: dict[str, Any]) -> Session:
     if settings["nodes"] == "many":  # this one may have joined after the others were asked
         require_data(run, cache=options.cache)
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
-    ledger = Ledger.open(settings["ledger"], shard=shard)
+    ledger = Ledger.reopen(settings["ledger"], shard=shard)
     return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))

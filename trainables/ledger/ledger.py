@@ -10,10 +10,9 @@ from trainables.ledger import adoption, checkpoints, compaction, forgetting, liv
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.checkpoints import Checkpoint, OnCorrupt, warn_corrupt
 from trainables.ledger.errors import MissingKeyError
-from trainables.ledger.folder import create_folder, open_folder
+from trainables.ledger.folder import create_folder, open_folder, reopen_folder
 from trainables.ledger.lease import require_current
 from trainables.ledger.names import (
-    FINAL_STATUSES,
     Commit,
     Table,
     attempt_order,
@@ -21,11 +20,12 @@ from trainables.ledger.names import (
     require_names,
     resolve,
 )
+from trainables.ledger.parts import commit_of, part_of
 from trainables.ledger.places import keyed, resolved
 from trainables.ledger.schema import SCHEMA_VERSION
 from trainables.ledger.shards import Shard
 from trainables.ledger.store import Keys, Store
-from trainables.ledger.tables import Row, to_parquet, to_table
+from trainables.ledger.tables import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +62,11 @@ class Ledger:
             return cls(create_folder(folder) if create else open_folder(folder), shard=shard)
         except PermissionError as error:
             raise LedgerError(f"cannot look into {folder}: permission is missing; change its owner or mode") from error
+
+    @classmethod
+    def reopen(cls, location: str, *, shard: Shard | None = None) -> "Ledger":
+        """The ledger in a folder that another process has opened: while it is away it is waited for."""
+        return cls(reopen_folder(resolved(location)), shard=shard)
 
     @property
     def location(self) -> str:
@@ -166,10 +171,10 @@ class Ledger:
             StaleDriverError: it has.
             LedgerError: a key that is no column, a value of another type, a disk that is full, ...
         """
-        commit = _commit_of(run_row)
+        commit = commit_of(run_row)
         tables: dict[Table, Sequence[Row]] = {"epochs": epochs, "classes": classes, "runs": [run_row]}
         filled = [(table, rows) for table, rows in tables.items() if rows]
-        parts = {f"{table}/{commit.row_name(table)}": _part(table, commit, rows) for table, rows in filled}
+        parts = {f"{table}/{commit.row_name(table)}": part_of(table, commit, rows) for table, rows in filled}
         earlier = self._catalog.commits_of(commit.run_id)
         if commit.attempt not in (other.attempt for other in earlier):
             for key, data in parts.items():  # `runs` comes last
@@ -275,21 +280,3 @@ class Ledger:
     def list(self, *prefixes: str) -> Keys:
         """All keys that start with one of `prefixes`, which name one folder, sorted; `"folder/"` names all in it."""
         return self._store.list(*prefixes)
-
-
-def _commit_of(run_row: Row) -> Commit:
-    run_id, attempt, status = (str(run_row.get(key)) for key in ("run_id", "attempt", "status"))
-    require_names(run_id, attempt)
-    if status not in FINAL_STATUSES:
-        raise LedgerError(f"status '{status}' of run {run_id} is not final: {', '.join(FINAL_STATUSES)}")
-    return Commit(run_id, attempt, status)
-
-
-def _part(table: Table, commit: Commit, rows: Sequence[Row]) -> bytes:
-    for row in rows:
-        if row.get("run_id", commit.run_id) != commit.run_id:
-            raise LedgerError(f"a row of run {row['run_id']} in table '{table}' does not belong to run {commit.run_id}")
-    stamp: Record = {"run_id": commit.run_id, "attempt": commit.attempt}
-    if table == "runs":
-        stamp["schema_version"] = SCHEMA_VERSION
-    return to_parquet(table, to_table(table, [{**row, **stamp} for row in rows]))

@@ -61,7 +61,7 @@ def claim(store: Store, taken: Iterable[str], run_id: str, *, generation: int) -
 def update(store: Store, run_id: str, attempt: str, fields: Mapping[str, Any]) -> None:
     """Adds to what is known about an attempt under way; may be lost by a power cut."""
     require_names(run_id, attempt)
-    content = {**_read(store, run_id, attempt), "updated_at": _now(), **fields}
+    content = {**(_said(store, run_id, attempt) or {}), "updated_at": _now(), **fields}
     store.put(live_key(run_id, attempt), json.dumps(content).encode(), durable=False)
 
 
@@ -70,8 +70,8 @@ def under_way(store: Store, commits: Sequence[Commit]) -> list[dict[str, Any]]:
     found = {key: names for key in store.list("live/") if (names := parse_live(key))}
     claimed = {run_id for run_id, _ in found.values()}
     ended = set(no_longer_needed(found, (commit for commit in commits if commit.run_id in claimed)))
-    running = (names for key, names in found.items() if key not in ended)
-    return [{**_read(store, *names), "run_id": names[0], "attempt": names[1]} for names in running]
+    said = ((names, _said(store, *names)) for key, names in found.items() if key not in ended)
+    return [{**content, "run_id": names[0], "attempt": names[1]} for names, content in said if content is not None]
 
 
 def worker_deaths(store: Store, run_id: str, *, generation: int) -> tuple[int, int]:
@@ -83,11 +83,14 @@ def worker_deaths(store: Store, run_id: str, *, generation: int) -> tuple[int, i
     return len(orders), sum(order > newest for order in orders)
 
 
-def _read(store: Store, run_id: str, attempt: str) -> dict[str, Any]:
+def _said(store: Store, run_id: str, attempt: str) -> dict[str, Any] | None:
+    """What stands in a record; nothing where it was never synced before a power cut; None where there is no record."""
     try:
         content = json.loads(store.get(live_key(run_id, attempt)))
-    except (MissingKeyError, ValueError):
-        return {}  # never synced: after a power cut there may be nothing, or zeros
+    except MissingKeyError:
+        return None
+    except ValueError:
+        return {}
     return content if isinstance(content, dict) else {}
 
 
