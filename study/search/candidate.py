@@ -27,3 +27,20 @@ class Candidate:
         """The setting as JSON values."""
         runs = [{"seed": run.seed, "fold": run.fold, "run_id": run.run_id} for run in self.runs]
         return {"number": self.number, "params": dict(self.params), "runs": runs}
+
+
+def difference(title: str, candidate: Candidate, today: Params) -> str:
+    """What is told of a setting that would be another one today."""
+    return (
+        f"{title}: setting {candidate.number} is on record as {dict(candidate.params)}, and would be proposed as "
+        f"{dict(today)} today (another version of a package, or runs that ended otherwise since); the recorded one "
+        "counts"
+    )
+
+
+def other_cutoffs(title: str, candidate: Candidate) -> str:
+    """What is told of a setting whose runs would get other cutoffs today."""
+    return (
+        f"{title}: setting {candidate.number} has cutoffs on record that it would not get today (runs ended otherwise "
+        "since); the recorded ones count"
+    )

@@ -25,7 +25,7 @@ class SearchCell:
 
     Attributes:
         cell_id: 16 hexadecimal digits for everything that defines the search; `trials` is not part of it, so that a
-            search can be extended.
+            search can be extended, nor is `tolerance`, so that another setting can be chosen.
         protocol: of the runs; the mean of its `select_by` is the value of a setting.
         runs: the runs of a setting, seeds first; raises ConfigError where its values cannot stand together.
         fits: whether the cell fits a compiled condition (`--only`).
@@ -90,5 +90,7 @@ def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: t
     }
     if rule := rule_of(stage.scheduler):
         content["stopping"] = rule.record()
+    if stage.cost:
+        content["cost"] = stage.cost
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

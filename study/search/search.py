@@ -1,13 +1,14 @@
 """One search: its settings in number order, which of them are finished, what is proposed next, which one is best."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from study.search.candidate import Candidate
+from study.search.candidate import Candidate, difference, other_cutoffs
 from study.search.cell import SearchCell
+from study.search.objectives import Traded, choice, front, mean
 from study.search.records import Record, Records, recorded_cutoffs
-from study.search.sampling import Score, suggest
+from study.search.sampling import Score, suggest, versions
 from study.search.space import Params
 from study.search.stopping import Curves, Stops, no_curves, rule_of
 from trainables.errors import ConfigError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
 
 Values = Callable[[str, str], float | None]
-"""(run id, validation metric) -> value; NaN of a run that failed, None of one that is not finished or was stopped."""
+"""(run id, validation metric or cost) -> value; NaN of a run that failed, None of one not finished or stopped."""
 
 State = Literal["unfinished", "complete", "failed", "pruned"]
 
@@ -73,7 +74,7 @@ class Search:
         missing."""
         known = self._scores.get(candidate.number)
         if known is None:
-            known = _mean([self._value(run) for run in candidate.runs])
+            known = mean([self._value(run) for run in candidate.runs])
             if known is None:
                 return None
             known = self._scores[candidate.number] = sign(self.cell.select_by) * known
@@ -83,6 +84,13 @@ class Search:
         """The mean validation metric of a setting; None where it failed, was stopped, or is not finished."""
         score = self.score(candidate)
         return None if score is None or math.isnan(score) else sign(self.cell.select_by) * score
+
+    def cost(self, candidate: Candidate) -> float | None:
+        """The mean cost of a setting's runs; None where it has no value, or its search no cost."""
+        if self.cell.stage.cost is None or self.value(candidate) is None:
+            return None
+        cost = mean([self._values(run.run_id, self.cell.stage.cost) for run in candidate.runs])
+        return None if _is_nan(cost) else cost
 
     def state(self, candidate: Candidate) -> State:
         if not self.finished(candidate):
@@ -110,10 +118,26 @@ class Search:
 
     @property
     def best(self) -> Candidate | None:
-        """The best setting so far, the smallest number of equals; None as long as none has a value."""
-        scored = [(self.score(candidate), candidate) for candidate in self.candidates]
-        valued = [(score, candidate) for score, candidate in scored if score is not None and not math.isnan(score)]
-        return max(valued, key=lambda pair: pair[0])[1] if valued else None
+        """The best setting so far, with a cost the cheapest within the tolerance; the smallest number of equals. None
+        as long as none has a value."""
+        number = choice(self._traded(), tolerance=self.cell.stage.tolerance)
+        return None if number is None else self.candidates[number]
+
+    @property
+    def front(self) -> list[Candidate]:
+        """Settings that no other one beats in both objectives, the cheapest first; none without a cost."""
+        return [self.candidates[number] for number in front(self._traded())] if self.cell.stage.cost else []
+
+    def _traded(self) -> dict[int, Traded]:
+        """Settings with a value; one whose cost is not known is the dearest."""
+        scores = {each.number: score for each in self.candidates if (score := self.score(each)) is not None}
+        return {number: self._with_cost(number, score) for number, score in scores.items() if not math.isnan(score)}
+
+    def _with_cost(self, number: int, score: float) -> Traded:
+        if self.cell.stage.cost is None:
+            return Traded(score, 0.0)
+        cost = self.cost(self.candidates[number])
+        return Traded(score, math.inf if cost is None else cost)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -152,7 +176,7 @@ class Search:
             if self._leading() > candidate.number - self.cell.stage.window:
                 today = self._suggestion(candidate.number)
                 if today != dict(candidate.params):
-                    texts.append(_difference(self.cell.title, candidate, today))
+                    texts.append(difference(self.cell.title, candidate, today))
         return texts + self._different_cutoffs()
 
     def _different_cutoffs(self) -> list[str]:
@@ -165,7 +189,7 @@ class Search:
                 runs = [run for run in candidate.runs if run.run_id not in seen]
                 today = self.stops.computed(runs, before=self._learned_from(candidate.number))
                 if today != {run_id: self.stops.cutoffs(run_id) for run_id in today}:
-                    texts.append(_other_cutoffs(self.cell.title, candidate))
+                    texts.append(other_cutoffs(self.cell.title, candidate))
             seen.update(run.run_id for run in candidate.runs)
         return texts
 
@@ -184,15 +208,19 @@ class Search:
             "seeds": list(stage.seeds),
             "folds": list(cell.folds),
             "select_by": cell.select_by,
+            **({"cost": stage.cost, "tolerance": stage.tolerance} if stage.cost else {}),
         }
 
     def record(self) -> dict[str, Any]:
         """The search with its settings, as `plan.json` has it."""
         settings = [self._setting_record(candidate) for candidate in self.candidates]
-        return {**self.summary(), "settings": settings, "chosen": None if self.chosen is None else self.chosen.number}
+        chosen = {"chosen": None if self.chosen is None else self.chosen.number}
+        front = {"front": [each.number for each in self.front]} if self.cell.stage.cost else {}
+        return {**self.summary(), "settings": settings, **chosen, **front}
 
     def _setting_record(self, candidate: Candidate) -> dict[str, Any]:
         value = {"value": self.value(candidate), "state": self.state(candidate)}
+        value.update({"cost": self.cost(candidate)} if self.cell.stage.cost else {})
         return {**candidate.record(), **value, **({"error": candidate.error} if candidate.error else {})}
 
     def _record(self, candidate: Candidate) -> dict[str, Any]:
@@ -200,7 +228,7 @@ class Search:
         if self.stops.rule is not None:
             for run in record["runs"]:
                 run["cutoffs"] = [list(pair) for pair in self.stops.cutoffs(run["run_id"]).items()]
-        return {**record, "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
+        return {**record, "sampler": self.cell.stage.sampler, **versions(self.cell.stage.sampler)}
 
     def _proposed(self, number: int) -> Candidate:
         """A new setting, put on record with the cutoffs of its runs."""
@@ -252,6 +280,8 @@ class Search:
     def _finite(self, candidate: Candidate) -> Score:
         score = self.score(candidate)
         assert score is not None, "a setting is proposed when those before its window are finished"
+        if self.cell.stage.cost:
+            return self._with_cost(candidate.number, score)
         pruned = self.stops.pruned(candidate.runs) if self.state(candidate) == "pruned" else None
         return score if pruned is None else pruned
 
@@ -264,34 +294,3 @@ class Search:
 
 def _is_nan(value: float | None) -> bool:
     return value is not None and math.isnan(value)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """NaN where a run failed or there is none; None as long as one is missing."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    return math.fsum(known) / len(known) if known and all(map(math.isfinite, known)) else math.nan
-
-
-def _difference(title: str, candidate: Candidate, today: Mapping[str, Any]) -> str:
-    return (
-        f"{title}: setting {candidate.number} is on record as {dict(candidate.params)}, and would be proposed as "
-        f"{dict(today)} today (another version of optuna, or runs that ended otherwise since); the recorded one counts"
-    )
-
-
-def _other_cutoffs(title: str, candidate: Candidate) -> str:
-    return (
-        f"{title}: setting {candidate.number} has cutoffs on record that it would not get today (runs ended otherwise "
-        "since); the recorded ones count"
-    )
-
-
-def _optuna_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("optuna")
-    except PackageNotFoundError:
-        return ""

@@ -215,10 +215,6 @@ def test_a_rehearsal_has_the_cells_at_the_first_setting(make_plan: Make) -> None
             "spec.yaml:9: stages.tune.scheduler: is Ray Tune's 'asha', whose stops depend on timing",
         ),
         (
-            ("sampler: random", "sampler: cmaes"),
-            "spec.yaml:9: stages.tune.sampler: 'cmaes' is not available yet; these",
-        ),
-        (
             ("loss.scale: [8, 16]", "protocol.select_by: [map_at_r]"),
             "spec.yaml:3: methods.norm.tune.protocol.select_by: ",
         ),
