@@ -1,0 +1,77 @@
+"""Searches by CMA-ES and with a cost on Ray, killed in the middle: they end as if nothing had happened."""
+
+import json
+from pathlib import Path
+
+import pytest
+from launched import Study, ended, search_here, wait_for
+
+from study.plan import build_plan
+from study.search import SearchHistory
+from study.spec import load_spec
+from trainables.ledger import Ledger
+
+pytestmark = pytest.mark.slow
+
+SPEC = """
+study: s
+extends: fast_cpu
+untrained: false
+methods:
+  norm:
+    loss: norm_softmax
+    tune:
+      loss.scale: {{distribution: loguniform, min: 1, max: 64}}
+      embedding_dim: {{distribution: int, min: 4, max: 32}}
+      training.epochs: [1, 2, 3]
+datasets:
+  shapes: {{name: glyphs, classes: 24, images_per_class: 8, image_size: 16}}
+compare: {{dataset: [shapes]}}
+replicates: {{seeds: 1}}
+stages: {{tune: {{trials: 13, seeds: [100], window: 2, {stage}}}}}
+settings: {{backbone: {{name: conv4, width: 8}}, training.batch_size: 32}}
+"""
+
+
+def killed_twice(study: Study, text: str) -> Ledger:
+    """Trains a study whose drivers die after some runs."""
+    study.write(text)
+    for commits in (4, 10):
+        process = study.start()
+        wait_for(lambda wanted=commits: len(study.commits()) >= wanted, "some runs", process=process)
+        process.kill()
+        process.communicate()
+        study.kill_all()
+        assert commits <= len(study.commits()) < 13
+    before = study.commits()
+    output, errors = ended(study.start(), code=0)
+    assert "search: 13 of 13 settings finished" in output and "on record as" not in output + errors
+    assert before.items() <= study.commits().items(), "a committed run was trained again"
+    return Ledger.open(study.results)
+
+
+@pytest.mark.parametrize("stage", ["sampler: cmaes", "cost: steps, tolerance: 0.02"])
+def test_a_search_killed_twice_is_that_of_a_plain_loop(study: Study, private_cache: Path, stage: str) -> None:
+    text = SPEC.format(stage=stage)
+    ledger = killed_twice(study, text)
+    (search,) = ledger.read_plan()["searches"]
+    assert search == search_here(study.folder, text, cache=private_cache)
+    assert len({json.dumps(setting["params"]) for setting in search["settings"]}) == 13
+    if "cost" in stage:
+        steps = {row["run_id"]: row["steps"] for row in ledger.read("runs").to_pylist()}
+        for setting in search["settings"]:
+            assert setting["cost"] == steps[setting["runs"][0]["run_id"]] > 0
+
+
+def test_recorded_times_rebuild_a_search(study: Study, private_cache: Path) -> None:
+    """No two trainings take equally long; what is recorded counts."""
+    ledger = killed_twice(study, SPEC.format(stage="cost: train_seconds"))
+    (search,) = ledger.read_plan()["searches"]
+    times = {row["run_id"]: row["train_seconds"] for row in ledger.read("runs").to_pylist()}
+    assert all(setting["cost"] == times[setting["runs"][0]["run_id"]] > 0 for setting in search["settings"])
+    history = SearchHistory(ledger)
+    plan = build_plan(load_spec(study.folder / "s.yaml"), cache=private_cache, history=history)
+    assert plan.searches[0].differences() == []
+    assert json.loads(json.dumps(plan.searches[0].record())) == search
+    best = max(search["settings"], key=lambda setting: setting["value"])
+    assert search["chosen"] == search["front"][-1] and search["settings"][search["chosen"]]["value"] == best["value"]
