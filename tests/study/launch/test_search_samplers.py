@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from launched import Study, ended, search_here, wait_for
+from launched import Study, ended, search_here, spec_text, wait_for
 
 from study.plan import build_plan
 from study.search import SearchHistory
@@ -13,37 +13,33 @@ from trainables.ledger import Ledger
 
 pytestmark = pytest.mark.slow
 
-SPEC = """
-study: s
-extends: fast_cpu
-untrained: false
-methods:
+METHODS = """
   norm:
     loss: norm_softmax
     tune:
-      loss.scale: {{distribution: loguniform, min: 1, max: 64}}
-      embedding_dim: {{distribution: int, min: 4, max: 32}}
+      loss.scale: {distribution: loguniform, min: 1, max: 64}
+      embedding_dim: {distribution: int, min: 4, max: 32}
       training.epochs: [1, 2, 3]
-datasets:
-  shapes: {{name: glyphs, classes: 24, images_per_class: 8, image_size: 16}}
-compare: {{dataset: [shapes]}}
-replicates: {{seeds: 1}}
-stages: {{tune: {{trials: 13, seeds: [100], window: 2, {stage}}}}}
-settings: {{backbone: {{name: conv4, width: 8}}, training.batch_size: 32}}
 """
 
 
-def killed_twice(study: Study, text: str) -> Ledger:
-    """Trains a study whose drivers die after some runs."""
+def searched_by(stage: str) -> str:
+    """A study of 13 settings."""
+    return (
+        spec_text(METHODS) + f"untrained: false\nstages: {{tune: {{trials: 13, seeds: [100], window: 2, {stage}}}}}\n"
+    )
+
+
+def killed(study: Study, text: str) -> Ledger:
+    """Trains a study whose driver dies after some runs."""
     study.write(text)
-    for commits in (4, 10):
-        process = study.start()
-        wait_for(lambda wanted=commits: len(study.commits()) >= wanted, "some runs", process=process)
-        process.kill()
-        process.communicate()
-        study.kill_all()
-        assert commits <= len(study.commits()) < 13
+    process = study.start()
+    wait_for(lambda: len(study.commits()) >= 6, "half a search", process=process)
+    process.kill()
+    process.communicate()
+    study.kill_all()
     before = study.commits()
+    assert 6 <= len(before) < 13
     output, errors = ended(study.start(), code=0)
     assert "search: 13 of 13 settings finished" in output and "on record as" not in output + errors
     assert before.items() <= study.commits().items(), "a committed run was trained again"
@@ -51,9 +47,9 @@ def killed_twice(study: Study, text: str) -> Ledger:
 
 
 @pytest.mark.parametrize("stage", ["sampler: cmaes", "cost: steps, tolerance: 0.02"])
-def test_a_search_killed_twice_is_that_of_a_plain_loop(study: Study, private_cache: Path, stage: str) -> None:
-    text = SPEC.format(stage=stage)
-    ledger = killed_twice(study, text)
+def test_a_search_killed_is_that_of_a_plain_loop(study: Study, private_cache: Path, stage: str) -> None:
+    text = searched_by(stage)
+    ledger = killed(study, text)
     (search,) = ledger.read_plan()["searches"]
     assert search == search_here(study.folder, text, cache=private_cache)
     assert len({json.dumps(setting["params"]) for setting in search["settings"]}) == 13
@@ -65,7 +61,7 @@ def test_a_search_killed_twice_is_that_of_a_plain_loop(study: Study, private_cac
 
 def test_recorded_times_rebuild_a_search(study: Study, private_cache: Path) -> None:
     """No two trainings take equally long; what is recorded counts."""
-    ledger = killed_twice(study, SPEC.format(stage="cost: train_seconds"))
+    ledger = killed(study, searched_by("cost: train_seconds"))
     (search,) = ledger.read_plan()["searches"]
     times = {row["run_id"]: row["train_seconds"] for row in ledger.read("runs").to_pylist()}
     assert all(setting["cost"] == times[setting["runs"][0]["run_id"]] > 0 for setting in search["settings"])
