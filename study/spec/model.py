@@ -136,10 +136,9 @@ class TuneStage(Config):
     `protocol.select_by`, with the runs of its seed and fold in settings 0 to n - window that came as far, once there
     are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen."""
     cost: Cost | None = None
-    """A second objective beside `protocol.select_by`, smaller is better: tpe then looks for the best trade-offs between
-    the two. train_seconds: mean over the runs of a setting, as they are recorded; other machines, and other trainings
-    on the same one, take other times. steps of the optimiser and embedding_dim are the same wherever they are trained.
-    """
+    """A second objective beside `protocol.select_by`, smaller is better: tpe and gp then look for the best trade-offs
+    between the two. train_seconds: mean over the runs of a setting, as they are recorded; other machines, and other
+    trainings on the same one, take other times. steps of the optimiser and embedding_dim are the same everywhere."""
     tolerance: float = Field(0.0, ge=0)
     """With a cost, the cheapest setting is chosen that is at most so much worse than the best one, in the metric's own
     unit: 0.01 is one percentage point. 0: the best one, of equals the cheapest."""
