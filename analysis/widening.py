@@ -35,7 +35,7 @@ def add_config(runs: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    flat = [dict(_leaves(json.loads(text))) if isinstance(text, str) else {} for text in runs["config"]]
+    flat = [_scalars(json.loads(text)) if isinstance(text, str) else {} for text in runs["config"]]
     keys = _ordered_union(flat)
     taken = set(runs.columns)
     columns = {key: [row.get(key) for row in flat] for key in keys if key not in taken}
@@ -49,9 +49,14 @@ def _ordered_union(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(keys)
 
 
-def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _scalars(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in leaves(config) if not isinstance(value, list)}
+
+
+def leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of a nested configuration with their dotted keys."""
     for key, value in config.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        elif not isinstance(value, list):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
             yield prefix + key, value

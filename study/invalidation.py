@@ -10,6 +10,7 @@ from typing import Any
 
 from study.plan.select import conditions, split_pairs
 from study.search.records import LedgerRecords
+from study.settling import forget_looks
 from study.wording import run_sources
 from trainables.config import REGISTRIES, RunConfig
 from trainables.errors import ConfigError
@@ -120,6 +121,7 @@ def invalidate(ledger: Ledger, run_ids: Collection[str], *, reason: str, where: 
     }
     key = f"{_FOLDER}/{moment:%Y%m%dT%H%M%S%f}.json"
     ledger.put(key, json.dumps(record, indent=1, ensure_ascii=False).encode())
+    forget_looks(ledger)
     ledger.forget(*(run_id for run_id in run_ids if run_id in commits))
     for run_id in run_ids:
         for checkpoint in ledger.list(f"checkpoints/{run_id}/"):

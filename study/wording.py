@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,46 +20,77 @@ Search = Mapping[str, Any]
 """A search of a plan's record."""
 
 
-def run_titles(cells: Cells) -> dict[str, str]:
-    """Run id -> "method, ratio 0.5, seed 0" of the first cell that uses it; what all cells share is left out."""
+@dataclass(frozen=True)
+class RunName:
+    """What a run is called; the text joins the three.
+
+    Attributes:
+        setting: "ratio 0.5" of a cell, "ratio 0.5, setting 7" of a search; what all cells share is left out.
+        replicate: "seed 0", with the fold where there are several.
+    """
+
+    method: str
+    setting: str
+    replicate: str
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (self.method, self.setting, self.replicate)))
+
+
+def run_names(cells: Cells) -> dict[str, RunName]:
+    """Run id -> name in the first cell that uses it."""
     varied = _varied(cell["axes"] for cell in cells)
     folds = len({replicate["fold"] for cell in cells for replicate in cell["replicates"]})
-    titles: dict[str, str] = {}
+    names: dict[str, RunName] = {}
     for cell in cells:
         setting = setting_text({axis: value for axis, value in cell["axes"].items() if axis in varied})
         for replicate in cell["replicates"]:
-            fold = f"fold {replicate['fold']}" if folds > 1 and replicate["fold"] is not None else ""
-            parts = (cell["method"], setting, f"seed {replicate['seed']}", fold)
-            titles.setdefault(replicate["run_id"], ", ".join(filter(None, parts)))
-    return titles
+            fold = f", fold {replicate['fold']}" if folds > 1 and replicate["fold"] is not None else ""
+            names.setdefault(replicate["run_id"], RunName(cell["method"], setting, f"seed {replicate['seed']}{fold}"))
+    return names
 
 
-def setting_titles(settings: Iterable[tuple[Search, int, Sequence[Mapping[str, Any]]]]) -> dict[str, str]:
-    """Run id -> "method, ratio 0.5, setting 7, seed 100, fold 2" of settings that searches proposed.
+def run_titles(cells: Cells) -> dict[str, str]:
+    """Run id -> "method, ratio 0.5, seed 0" of the first cell that uses it."""
+    return {run_id: str(name) for run_id, name in run_names(cells).items()}
+
+
+def setting_names(settings: Iterable[tuple[Search, int, Sequence[Mapping[str, Any]]]]) -> dict[str, RunName]:
+    """Run id -> name ("method", "ratio 0.5, setting 7", "seed 100, fold 2") of settings that searches proposed.
 
     Args:
         settings: a search of a plan's record, a setting's number, and its runs (seed, fold, run_id).
     """
     found = list(settings)
     varied = _varied(search["axes"] for search, _, _ in found)
-    titles: dict[str, str] = {}
+    names: dict[str, RunName] = {}
     for search, number, runs in found:
         axes = setting_text({axis: value for axis, value in search["axes"].items() if axis in varied})
-        where = ", ".join(filter(None, (search["method"], axes, f"setting {number}")))
+        setting = ", ".join(filter(None, (axes, f"setting {number}")))
         for run in runs:
             fold = f", fold {run['fold']}" if len(search["folds"]) > 1 else ""
-            titles.setdefault(run["run_id"], f"{where}, seed {run['seed']}{fold}")
-    return titles
+            names.setdefault(run["run_id"], RunName(search["method"], setting, f"seed {run['seed']}{fold}"))
+    return names
 
 
-def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str]:
-    """Titles of all runs that searches have proposed, those since the plan was written included."""
+def setting_titles(settings: Iterable[tuple[Search, int, Sequence[Mapping[str, Any]]]]) -> dict[str, str]:
+    """Run id -> "method, ratio 0.5, setting 7, seed 100, fold 2"; see `setting_names`."""
+    return {run_id: str(name) for run_id, name in setting_names(settings).items()}
+
+
+def search_names(searches: Sequence[Search], ledger: "Ledger") -> dict[str, RunName]:
+    """Names of all runs that searches have proposed, those since the plan was written included."""
     from study.search.records import LedgerRecords
 
     recorded = [(search, LedgerRecords(ledger).load(search["cell_id"])) for search in searches]
-    return setting_titles(
+    return setting_names(
         (search, number, record["runs"]) for search, records in recorded for number, record in sorted(records.items())
     )
+
+
+def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str]:
+    """Titles of the same runs."""
+    return {run_id: str(name) for run_id, name in search_names(searches, ledger).items()}
 
 
 def run_sources(cells: Cells) -> dict[str, list[str]]:

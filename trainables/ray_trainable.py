@@ -13,6 +13,7 @@ from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
 from trainables.plugins import load_plugins
 from trainables.provenance import host_name
+from trainables.training.gpu_memory import free_memory, limit_memory, needed_of_gpu
 from trainables.training.session import Session, SessionOptions
 
 _REPORT_SECONDS = 1.0
@@ -62,6 +63,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             "done": self._session.done,
             "status": self._session.status,
             "run_id": self._session.run_id,
+            "gpu_memory": needed_of_gpu(),
         }
 
     def cleanup(self) -> None:
@@ -69,6 +71,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         if self._session is not None:
             self._session.close()
             self._session = None
+            free_memory()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: runs keep their own checkpoints in the ledger."""
@@ -79,12 +82,15 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
 
 def _open_session(config: dict[str, Any]) -> Session:
     keep_freed_memory()
+    gpus = config["resources"].get("GPU", 0.0)
+    limit_memory(gpus)
     settings = config["session"]
     options = SessionOptions(
         study=settings["study"],
         cache=Path(settings["cache"]),
         generation=settings["generation"],
         checkpoint_seconds=settings["checkpoint_seconds"],
+        gpus=gpus or 1.0,
     )
     load_plugins([Path(path) for path in settings["plugins"]])
     run = RunConfig.model_validate_json(config["run"])

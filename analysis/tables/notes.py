@@ -13,6 +13,7 @@ from analysis.loading import Results
 from analysis.metrics import describe
 from analysis.protocol import protocol_notes
 from analysis.samples import EMPTY, CellKey, Sample, valid_values
+from analysis.settling import settling_note
 from analysis.statistics import (
     GENEROUS_FROM,
     best_sample,
@@ -41,6 +42,7 @@ def footnotes(
         _bold(table, cells, samples),
         choice.note if choice else "",
         *_searched(results),
+        *(settling_note(plan["settling"]) for plan in results.plans.values() if "settling" in plan),
         _on_test(table),
         _readouts(cells),
         _untrained(cells),

@@ -2,7 +2,7 @@
 
 import typer
 
-from study.cli import datasets, doctor, inspecting, invalidating, planning, reporting, running
+from study.cli import datasets, doctor, exporting, importing, inspecting, invalidating, planning, reporting, running
 
 app = typer.Typer(
     name="dml-study",
@@ -27,6 +27,8 @@ app.command("debug", rich_help_panel="Look at runs")(running.debug)
 app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.add_typer(exporting.app, name="export", rich_help_panel="Results")
+app.command("import", rich_help_panel="Results")(importing.import_)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")
 app.command("doctor", rich_help_panel="This machine")(doctor.doctor)
 

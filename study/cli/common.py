@@ -11,7 +11,7 @@ from study.plan import Plan, build_plan
 from study.spec import load_spec
 from study.studies import find_spec
 from trainables.errors import ConfigError
-from trainables.ledger.places import Place, resolved
+from trainables.ledger.places import Place, is_address, resolved
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,12 +61,12 @@ def open_plan(
     """The plan of a spec file or shipped study, and the file's text.
 
     Args:
-        results: folder that searches are read from; the study's own by default.
+        results: folder that searches and looks at claims are read from; the study's own by default.
         history: opens searches instead.
     """
     path = find_spec(spec)
     loaded = load_spec(path, overrides=tuple(overrides or ()), plugins=tuple(plugins or ()))
-    if history is None and loaded.needs_search:
+    if history is None and (loaded.needs_search or loaded.replication.until_settled):
         history = _history(results_folder(results, loaded.study))
     with DataBars() as bars:
         plan = build_plan(loaded, cache=cache_folder(cache), progress=bars, history=history)
@@ -84,3 +84,8 @@ def _history(folder: Place) -> "History | None":
 def results_folder(results: Place | None, study: str) -> Place:
     """The results folder of a study: an absolute path, or an address in an object store."""
     return resolved(results or Path("results") / study)
+
+
+def folder_beside(location: str, study: str, name: str) -> Path:
+    """For what a command makes of results: beside local ones, in a folder here for those of an object store."""
+    return Path(name) / study if is_address(location) else Path(location) / name

@@ -117,6 +117,7 @@ def _study(ledger: "Ledger") -> _Study:
 
 def _print_study(console: "Console", study: _Study) -> None:
     from study.cli.cost_view import cost_lines
+    from study.cli.packing_view import retried_lines
     from study.wording import relative
 
     running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
@@ -130,13 +131,21 @@ def _print_study(console: "Console", study: _Study) -> None:
     console.print(f"  {', '.join(parts)}")
     for search in study.searches:
         console.print(f"  {search}", markup=False)
-    for line in filter(None, [*cost_lines(study.costs), study.time_left(blocked)]):
+    for line in _settling(study.plan):
+        console.print(f"  {line}", markup=False)
+    for line in filter(None, [*cost_lines(study.costs), study.time_left(blocked), *retried_lines(study.ledger)]):
         console.print(f"  {line}", markup=False)
     _print_runs(console, "running", running, study.titles)
     _print_runs(console, "failed", failed, study.titles)
     if failed:
         console.print(f"  `dml-study logs {next(iter(failed))[:8]}` has the whole error", markup=False)
     console.print(f"  {_at_work(study) or _next(study.plan, study.ledger.location, counts, waiting)}", markup=False)
+
+
+def _settling(plan: Mapping[str, Any]) -> list[str]:
+    from study.cli.settling_view import settling_lines
+
+    return list(settling_lines(plan["settling"])) if "settling" in plan else []
 
 
 def _at_work(study: _Study) -> str:

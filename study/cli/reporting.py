@@ -132,18 +132,12 @@ def plot(
     ] = None,
 ) -> None:
     """Draw heatmaps of compared parameters and learning curves, as PDF and PNG."""
+    from study.cli.common import folder_beside
     from study.cli.drawing import Wanted, draw
     from study.cli.finding import open_ledger
     from study.wording import relative
 
     results = _load(studies)
-    folder = output or _plots_folder(open_ledger(studies[0], None).location, results.sources[0].study)
+    folder = output or folder_beside(open_ledger(studies[0], None).location, results.sources[0].study, "plots")
     for file in draw(results, Wanted(kind=kind, metric=metric, x=x, y=y, show=show), folder):
         typer.echo(f"wrote {relative(file)}")
-
-
-def _plots_folder(location: str, study: str) -> Path:
-    """Beside local results; those of an object store get a folder here."""
-    from trainables.ledger.places import is_address
-
-    return Path("plots") / study if is_address(location) else Path(location) / "plots"

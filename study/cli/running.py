@@ -147,6 +147,11 @@ def _report(summary: "Summary", folder: "Place", *, stage: str) -> None:
         pruned = f", {summary.tune_pruned} of their runs stopped early" if summary.tune_pruned else ""
         typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}")
     typer.echo(f"{', '.join(state)} -> {relative(folder)}")
+    if summary.claims:
+        spared = f"; {summary.spared} runs of further seeds not trained"
+        typer.echo(f"claims: {summary.claims_settled} of {summary.claims} settled{spared if summary.spared else ''}")
+    if summary.enlarged:
+        typer.echo(f"packing: {summary.enlarged} runs ran out of GPU memory and were started again with a larger share")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
     if summary.out_of_time and summary.left:

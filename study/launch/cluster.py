@@ -146,7 +146,7 @@ def _container_quota() -> float:
 
 def demand(resources: Resources) -> dict[str, float]:
     """What a trial occupies, by Ray's names."""
-    amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory or 0)}
+    amounts = {"CPU": resources.cpu, "GPU": resources.gpus, "memory": float(resources.memory or 0)}
     return {key: amount for key, amount in amounts.items() if amount > 0}
 
 

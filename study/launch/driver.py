@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
+from study.packing import Packing
 from study.plan import Plan, PlannedRun, Resources, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
+from study.settling import forget_looks
 from trainables.errors import LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
@@ -67,14 +69,13 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
             with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
-                parts = _Parts(ledger, lease, options, stop, machines, book, gate)
+                packing = Packing(ledger, expect=book.expect)
+                parts = _Parts(ledger, lease, options, stop, machines, book, gate, packing)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
-                if options.stage != "tune" and not stop.requested:
-                    due = _due(work, parts)
-                    if gate.admits_any(planned.run_id for planned in due):
-                        _train(due, plan=work.plan, parts=parts)
+                if options.stage != "tune":
+                    _confirm(work, parts)
             book.save()
             if options.shard is None:
                 ledger.compact()
@@ -92,7 +93,7 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
         interrupted=stop.interrupted,
         errors=stop.errors,
     )
-    summary.out_of_time = gate.out_of_time
+    summary.out_of_time, summary.enlarged = gate.out_of_time, len(packing.enlarged)
     summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
     return summary
 
@@ -108,11 +109,12 @@ class _Parts:
     machines: Machines
     book: CostBook
     gate: Gate
+    packing: Packing
 
 
 def _needs_gpus(plan: Plan) -> bool:
     tuned = (search.cell.resources for search in plan.searches)
-    return any(resources.gpu > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
+    return any(resources.gpus > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
 
 
 def _tell(message: str) -> None:
@@ -123,8 +125,7 @@ def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
     """Looks at what there is, and writes down what is planned."""
     ledger = parts.ledger
     before = ledger.commits()
-    if plan.searches:
-        plan, _ = opened(plan, ledger)
+    plan, _ = opened(plan, ledger)
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
@@ -160,6 +161,7 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
 
     def configuration(task: Task) -> dict[str, Any]:
         parts.book.expect([task.run])
+        parts.packing.add([task.run])
         return _configuration(task.run, session, cutoffs=task.cutoffs)
 
     tuning = Tuning(searches, history, configuration)
@@ -168,9 +170,9 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
-    sizes = {search.cell.resources for search in searches}
-    refuse_impossible(sizes)
+    refuse_impossible({search.cell.resources for search in searches})
     prepare_data(waiting, cache=parts.options.cache)
+    sizes = parts.packing.prepare(waiting, cache=parts.options.cache, plugins=plan.spec.plugins)
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
@@ -184,12 +186,26 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
         _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
 
 
+def _confirm(work: _Work, parts: _Parts) -> None:
+    """Trains what is due; where claims decide on more seeds, again until they need none."""
+    while not parts.stop.requested:
+        due = _due(work, parts)
+        if not parts.gate.admits_any(planned.run_id for planned in due):
+            return
+        _train(due, plan=work.plan, parts=parts)
+        if work.plan.settling is None:
+            return
+        work.plan, _ = opened(work.plan, parts.ledger)
+        parts.ledger.write_plan(work.plan.record())
+        parts = replace(parts, options=replace(parts.options, policy="only-missing", retry_failed=False))
+
+
 def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
     plan, ledger, options = work.plan, parts.ledger, parts.options
     known = ledger.commits()
     own = set(plan.runs) if options.shard is None else runs_of(plan, options.shard)
-    work.adopted = adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
+    work.adopted += adopt_siblings(plan, ledger, own=own, tell=_tell) if options.policy != "always" else 0
     commits = ledger.commits()
     work.before.update((run_id, commit) for run_id, commit in commits.items() if known.get(run_id) != commit)
     due = due_runs(
@@ -204,6 +220,8 @@ def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
     again = [planned.run_id for planned in due if planned.run_id in commits]
     if again and options.shard is not None:
         refuse_forgetting(again)
+    if options.policy == "always":
+        forget_looks(ledger)
     ledger.forget(*again)
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
@@ -219,9 +237,9 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     stop, ledger = parts.stop, parts.ledger
     session = _session(plan, parts)
     scratch = parts.machines.start()
-    sizes = {planned.resources for planned in due}
-    refuse_impossible(sizes)
+    refuse_impossible({planned.resources for planned in due})
     prepare_data(due, cache=parts.options.cache)
+    sizes = parts.packing.prepare(due, cache=parts.options.cache, plugins=plan.spec.plugins)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -262,7 +280,7 @@ def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Part
     tuner = tune.Tuner(
         tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
         tune_config=tune.TuneConfig(
-            search_alg=searcher,
+            search_alg=parts.packing.around(searcher, stop=stop),
             scheduler=GentleScheduler(stop, gate=gate),
             num_samples=-1,
             reuse_actors=True,

@@ -18,6 +18,11 @@ def refuse_unsharded(plan: Plan, options: LaunchOptions) -> None:
             "--shard: settings of a search learn from each other, and one driver has to propose them; search with "
             "`run --stage tune` first, then start the shards with `--stage confirm`"
         )
+    if plan.settling:
+        raise ConfigError(
+            "--shard: with `replicates.until_settled` one driver decides which seeds are trained; start it without "
+            "--shard, or take the key out of the spec"
+        )
     if options.policy == "always":
         raise ConfigError("--shard: `--policy always` forgets runs; take them out with `dml-study invalidate` first")
     if options.retry_failed:

@@ -54,6 +54,9 @@ class Summary:
         settings: of all searches; settings_done: how many of them are finished.
         tune_failed, tune_pruned: runs of these settings that failed, and that were stopped early.
         hopeless: searches that are over and found no setting that trains.
+        claims, claims_settled: comparisons that decide how many seeds are trained, and how many are settled.
+        spared: runs that their claims did not need, or do not need yet.
+        enlarged: runs that this launch started again with a larger share of a GPU.
     """
 
     planned: int
@@ -72,6 +75,10 @@ class Summary:
     tune_failed: int = 0
     tune_pruned: int = 0
     hopeless: list[str] = field(default_factory=list)
+    claims: int = 0
+    claims_settled: int = 0
+    spared: int = 0
+    enlarged: int = 0
 
     @property
     def left(self) -> bool:
@@ -115,6 +122,7 @@ def summarised(
         interrupted=interrupted,
         errors=errors,
         **_searched(plan, commits),
+        **_settled(plan),
     )
 
 
@@ -128,3 +136,11 @@ def _searched(plan: Plan, commits: Mapping[str, Commit]) -> dict[str, Any]:
         "tune_pruned": states.count("pruned"),
         "hopeless": [search.cell.title for search in plan.searches if search.over and search.chosen is None],
     }
+
+
+def _settled(plan: Plan) -> dict[str, Any]:
+    if plan.settling is None:
+        return {}
+    standings = plan.settling.standings
+    settled = sum(standing.settled for standing in standings)
+    return {"claims": len(standings), "claims_settled": settled, "spared": plan.settling.spared}

@@ -13,9 +13,15 @@ from trainables.ledger import Ledger
 
 
 def opened(plan: Plan, ledger: Ledger) -> tuple[Plan, SearchHistory]:
-    """The plan as the searches in a results folder have it, and what they are read through."""
+    """The plan as searches and looks at claims in a results folder have it, and what they are read through.
+
+    New looks are put on record.
+    """
     history = SearchHistory(ledger)
-    return (plan if plan.rebuilt is None else plan.rebuilt(history)), history
+    if plan.rebuilt is not None and (plan.searches or plan.settling):
+        plan = plan.rebuilt(history)
+        history.evidence.save()
+    return plan, history
 
 
 def put_aside(plan: Plan, ledger: Ledger, *, policy: str, retry_failed: bool, only: Sequence[str]) -> None:

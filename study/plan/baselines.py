@@ -21,24 +21,30 @@ def baseline_cells(
     Returns:
         Indices (None without a baseline), and warnings about methods whose baseline has no such cell.
     """
-    by_method: dict[str, Keyed] = {}
+    by_method: dict[str, dict[int, Mapping[str, Any]]] = {}
     for index, cell in enumerate(cells):
-        by_method.setdefault(cell.method, {})[tuple(cell.axes.items())] = index
+        by_method.setdefault(cell.method, {})[index] = cell.axes
+    places = {method: keyed(axes) for method, axes in by_method.items()}
     found: list[int | None] = []
     lonely: list[tuple[str, str]] = []
     for cell in cells:
         baseline = baselines.get(cell.method)
-        found.append(None if baseline is None else _counterpart(cell, by_method.get(baseline, {})))
+        found.append(None if baseline is None else counterpart(cell.axes, places.get(baseline, {})))
         if baseline is not None and baseline not in awaited and found[-1] is None:
             lonely.append((cell.method, baseline))
     return found, [_warning(*pair, count=lonely.count(pair)) for pair in dict.fromkeys(lonely)]
 
 
-def _counterpart(cell: Made, keyed: Keyed) -> int | None:
-    """The baseline's cell with the same value on each of its own axes, all of which this cell has."""
-    for shape in dict.fromkeys(tuple(key for key, _ in place) for place in keyed):
-        if all(key in cell.axes for key in shape):
-            index = keyed.get(tuple((key, cell.axes[key]) for key in shape))
+def keyed(cells: Mapping[int, Mapping[str, Any]]) -> Keyed:
+    """Cells by their place on the axes; from index to axes."""
+    return {tuple(axes.items()): index for index, axes in cells.items()}
+
+
+def counterpart(axes: Mapping[str, Any], places: Keyed) -> int | None:
+    """The cell with the same value on each of its own axes, all of which stand in `axes`."""
+    for shape in dict.fromkeys(tuple(key for key, _ in place) for place in places):
+        if all(key in axes for key in shape):
+            index = places.get(tuple((key, axes[key]) for key in shape))
             if index is not None:
                 return index
     return None

@@ -19,6 +19,7 @@ from study.plan.searches import check_searches, search_advice, waiting_methods, 
 from study.plan.untrained import Made, untrained_cells
 from study.search.history import Foresight, History, NoHistory
 from study.search.search import Search
+from study.settling import settled
 from study.spec.errors import Place, Problems
 from study.spec.spec import UNTRAINED, Spec
 from trainables.datasets.source import Progress
@@ -76,7 +77,7 @@ def _built(spec: Spec, grid: Grid, configs: Configs, history: History, **how: An
         place = spec.exclude[-1].place if spec.exclude else Place(str(spec.path))
         problems.add(place, "exclude", "leaves no cell to train")
     problems.raise_any()
-    return _plan(spec, grid, made, searches, **how)
+    return settled(_plan(spec, grid, made, searches, **how), history.evidence)
 
 
 def _made(spec: Spec, drafts: list[Draft], configs: Configs, problems: Problems) -> Iterator[Made]:
@@ -86,9 +87,8 @@ def _made(spec: Spec, drafts: list[Draft], configs: Configs, problems: Problems)
         parts = {kind: configs.config(section) for kind, section in draft.sections.items()}
         if any(part is None for part in parts.values()):
             continue
-        device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
         try:
-            config = run_config(parts, seed=seeds[0], fold=folds[0], device=device)
+            config = run_config(parts, seed=seeds[0], fold=folds[0], device=draft.method.resources.device)
         except ValidationError as error:
             _report(draft, error, told, problems)
             continue
@@ -112,6 +112,9 @@ def _check_claims(spec: Spec, cells: list[Made], problems: Problems) -> None:
         k = claim.metric.removeprefix("recall_at_")
         if cells and k.isdigit() and int(k) not in {1, *computed}:
             problems.add(claim.place, "claims", f"{claim.metric} is not computed; add {k} to protocol.ks")
+        if spec.replication.until_settled and any(cell.config.protocol.test == "never" for cell in cells):
+            text = "is tested on test classes to end the study (replicates.until_settled), and protocol.test is never"
+            problems.add(claim.place, "claims", text)
 
 
 def _plan(

@@ -16,6 +16,7 @@ from trainables.strategies.config import Kept
 if TYPE_CHECKING:
     from study.search.history import History
     from study.search.search import Search
+    from study.settling import Settling
 
 SCHEMA_VERSION = 1
 
@@ -97,7 +98,8 @@ class Plan:
         warnings: what is allowed and probably not meant.
         resolved: whether datasets and weights were looked up; without, ids are not those of a run.
         searches: of tuned methods, one for each of their cells; a cell itself comes when its search has chosen.
-        rebuilt: the plan as the searches of a history have it.
+        rebuilt: the plan as the searches and the looks of a history have it.
+        settling: how far claims are settled, where that decides how many seeds are trained.
     """
 
     spec: Spec = field(repr=False)
@@ -111,6 +113,7 @@ class Plan:
     resolved: bool
     searches: "tuple[Search, ...]" = ()
     rebuilt: "Callable[[History], Plan] | None" = field(default=None, repr=False, compare=False)
+    settling: "Settling | None" = None
 
     @property
     def study(self) -> str:
@@ -150,6 +153,7 @@ class Plan:
             "protocol": dict(self.protocol),
             "cells": [_cell_record(cell) for cell in self.cells],
             **({"searches": [search.record() for search in self.searches]} if self.searches else {}),
+            **({"settling": self.settling.record()} if self.settling else {}),
         }
 
 

@@ -185,7 +185,7 @@ class _Tuned:
     def __init__(self, spec: Spec, draft: Draft, space: Space, configs: Configs) -> None:
         self.stage, self.folds = spec.tune_stage, spec.replication.folds
         self.draft, self.space, self.configs = draft, space, configs
-        self.device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
+        self.device = draft.method.resources.device
 
     def cell(self, problems: Problems) -> SearchCell | None:
         """The search; None, and a problem, where it cannot be."""

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from study.search.space import Params, Space, count_of
-from study.search.translation import decoded, encoded, optuna_distributions, optuna_module, sampler_seed
+from study.search.translation import decoded, encoded, import_optuna, optuna_distributions, sampler_seed
 from study.spec.tune import Choice
 from trainables.errors import ConfigError
 
@@ -84,7 +84,7 @@ class _Replay:
         return self._asked[-1]
 
     def _begin(self) -> None:
-        self._study = optuna_module().create_study(direction="maximize")
+        self._study = import_optuna().create_study(direction="maximize")
         self._asked: list[dict[str, Any]] = []
         self._told: list[float] = []
 
@@ -104,7 +104,7 @@ class _Replay:
 
     def _ask(self, distributions: dict[str, Any], recorded: dict[str, Any] | None) -> None:
         """Asks for the next setting; where one is recorded, the state goes on with that one."""
-        self._study.sampler = optuna_module().samplers.CmaEsSampler(
+        self._study.sampler = import_optuna().samplers.CmaEsSampler(
             seed=sampler_seed(self._scope, len(self._asked)), warn_independent_sampling=False
         )
         if recorded is not None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, get_args
 from study.search.cell import SearchCell
 from study.search.records import LedgerRecords, NoRecords
 from study.search.search import Search
+from study.settling import Evidence, LedgerEvidence, NoEvidence
 from study.spec.model import Cost
 from trainables.ledger import Ledger
 from trainables.training.cutoffs import Curve
@@ -22,13 +23,18 @@ _EPOCH_COLUMNS = ("run_id", "epoch", "steps", *_METRICS)
 
 
 class History(Protocol):
-    """Opens searches where they stand."""
+    """Opens searches where they stand, and knows how claims stand."""
+
+    @property
+    def evidence(self) -> Evidence: ...
 
     def search(self, cell: SearchCell) -> Search: ...
 
 
 class NoHistory:
     """Nothing was searched yet."""
+
+    evidence: Evidence = NoEvidence()
 
     def search(self, cell: SearchCell) -> Search:
         return Search(cell, records=NoRecords(), values=lambda run_id, metric: None)
@@ -39,6 +45,7 @@ class SearchHistory:
 
     def __init__(self, ledger: Ledger) -> None:
         self.records = LedgerRecords(ledger)
+        self.evidence = LedgerEvidence(ledger)
         self._ledger = ledger
         self._values = LedgerValues(ledger)
         self._curves = LedgerCurves(ledger, self._values)
@@ -57,8 +64,7 @@ class SearchHistory:
             self._ledger.forget(run_id)
 
 
-@dataclass(frozen=True)
-class _Rehearsal:
+class _Rehearsal(NoHistory):
     def search(self, cell: SearchCell) -> Search:
         """A search that is over with its first setting."""
         short = replace(cell, stage=cell.stage.model_copy(update={"trials": 1}))
@@ -85,7 +91,7 @@ class _FirstCorner:
         """Nothing more is proposed."""
 
 
-class Foresight:
+class Foresight(NoHistory):
     """Every search as if its space's first corner had been chosen: what comes after it can be checked before it."""
 
     def search(self, cell: SearchCell) -> Search:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from study.search.evolution import evolved
 from study.search.objectives import Traded
 from study.search.space import Params, Space, count_of
-from study.search.translation import decoded, encoded, optuna_distributions, optuna_module, sampler_seed
+from study.search.translation import decoded, encoded, import_optuna, optuna_distributions, sampler_seed
 from study.spec.tune import Choice, Distribution
 from trainables.errors import ConfigError
 from trainables.seeds import derive_seed
@@ -85,7 +85,7 @@ def _version(package: str) -> str:
 
 
 def _sampler(name: str, seed: int) -> Any:
-    optuna = optuna_module()
+    optuna = import_optuna()
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     if name == "gp":
@@ -102,7 +102,7 @@ def _asked(
     running: Sequence[Params],
 ) -> dict[str, Any]:
     """Asks a sampler about a fresh study in memory that holds what is known."""
-    optuna = optuna_module()
+    optuna = import_optuna()
     distributions = optuna_distributions(space)
     scores = [score for _, score in finished]
     traded = any(isinstance(score, Traded) for score in scores)
@@ -137,7 +137,7 @@ def _endings(scores: Sequence[Score], *, ranks: bool) -> Iterator[dict[str, Any]
 
 
 def _pruned(score: Pruned) -> dict[str, Any]:
-    return {"state": optuna_module().trial.TrialState.PRUNED, "intermediate_values": {score.epoch: score.score}}
+    return {"state": import_optuna().trial.TrialState.PRUNED, "intermediate_values": {score.epoch: score.score}}
 
 
 def _finite(score: Score, lowest: float) -> float:

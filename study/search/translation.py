@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.search.space import Params, Space
-from study.spec.tune import Choice, Distribution
+from study.spec.tune import Choice, Distribution, IntegerRange, Range
 from trainables.errors import ConfigError
 from trainables.seeds import derive_seed
 
@@ -12,7 +12,7 @@ _LEGACY_SEEDS = 2**32
 """numpy's older generators, which Optuna uses, take seeds below."""
 
 
-def optuna_module() -> Any:
+def import_optuna() -> Any:
     """Optuna, quiet.
 
     Raises:
@@ -50,14 +50,19 @@ def decoded(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _distribution(distribution: Distribution) -> Any:
-    kinds = optuna_module().distributions
-    if isinstance(distribution, Choice):
-        return kinds.CategoricalDistribution(tuple(range(len(distribution.values))))
+def optuna_range(distribution: Range | IntegerRange) -> Any:
+    """Optuna's distribution of numbers between two bounds."""
+    kinds = import_optuna().distributions
     log = distribution.distribution.startswith("log")
     if isinstance(distribution.min, int):
         return kinds.IntDistribution(distribution.min, distribution.max, log=log, step=distribution.step or 1)
     return kinds.FloatDistribution(distribution.min, distribution.max, log=log, step=distribution.step)
+
+
+def _distribution(distribution: Distribution) -> Any:
+    if isinstance(distribution, Choice):
+        return import_optuna().distributions.CategoricalDistribution(tuple(range(len(distribution.values))))
+    return optuna_range(distribution)
 
 
 def _position(distribution: Distribution, value: Any) -> Any:

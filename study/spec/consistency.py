@@ -12,6 +12,7 @@ def check(spec: Spec, files: Files, problems: Problems) -> None:
     _check_present(spec, files, problems)
     _check_seeds(spec, files, problems)
     _check_tuned(spec, problems)
+    _check_settling(spec, files, problems)
     for setting in spec.overrides:
         _check_override(setting, spec.axes, problems)
 
@@ -40,6 +41,18 @@ def _check_seeds(spec: Spec, files: Files, problems: Problems) -> None:
     if both:
         text = f"has {both} in common with the seeds of the tables; choose settings on other seeds, such as [100, 101]"
         problems.add(place_of(files, "stages", "tune", "seeds"), "stages.tune.seeds", text)
+
+
+def _check_settling(spec: Spec, files: Files, problems: Problems) -> None:
+    rule, seeds = spec.replication.until_settled, len(spec.replication.seeds)
+    if rule is None:
+        return
+    place, key = place_of(files, "replicates", "until_settled"), "replicates.until_settled"
+    if not spec.claims:
+        problems.add(place, key, 'needs claims to settle, such as `claims: ["A > B on map_at_r"]`')
+    if rule.first >= seeds:
+        text = f"looks after {rule.first} seeds first, and there are {seeds}; give more seeds or a smaller `first`"
+        problems.add(place, f"{key}.first", text)
 
 
 def _check_tuned(spec: Spec, problems: Problems) -> None:

@@ -78,7 +78,8 @@ def replication(files: Files) -> Replication:
             folds, folds_place = file.replicates.folds, document.place(("replicates", "folds"))
         if confirm is not None and confirm.seeds is not None:
             seeds, seeds_place = confirm.seeds, document.place(("stages", "confirm", "seeds"))
-    return Replication(seeds, folds, seeds_place, folds_place)
+    rules = [file.replicates.until_settled for _, file in files if "until_settled" in file.replicates.model_fields_set]
+    return Replication(seeds, folds, seeds_place, folds_place, rules[-1] if rules else None)
 
 
 def stages(files: Files) -> Stages:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema, field_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from study.spec.sections import RESERVED, sections
 from trainables.parts import Config
@@ -32,6 +32,18 @@ def _bytes(value: Any) -> int:
     if match is None or match[2].upper() not in _UNITS:
         raise ValueError("should be a size such as 4GB")
     return int(float(match[1]) * _UNITS[match[2].upper()])
+
+
+def _gpus(value: Any) -> "float | Literal['auto']":
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("should be a number or auto")
+    if not 0 <= value < float("inf"):
+        raise ValueError("should be greater than or equal to 0")
+    if value > 1 and value != int(value):
+        raise ValueError("above 1 should be a whole number of GPUs")
+    return float(value)
 
 
 def _names(value: Any) -> tuple[str, ...]:
@@ -65,6 +77,29 @@ Bytes = Annotated[
 ]
 
 
+Gpus = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_gpus),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["auto"]}]}),
+]
+
+
+class UntilSettled(Config):
+    """Seeds are added until the claims are settled, or there are no more."""
+
+    first: int = Field(5, ge=2)
+    """Seeds before claims are tested for the first time."""
+    every: int = Field(5, ge=1)
+    """Seeds from one look to the next."""
+    alpha: float = Field(0.05, gt=0, lt=1)
+    """Chance that any claim without a true difference is settled as one, over all looks."""
+    spending: Literal["pocock", "obrien_fleming"] = "pocock"
+    """How looks share it: pocock about evenly; obrien_fleming keeps almost all of it for the last ones."""
+    negligible: float | None = Field(None, gt=0)
+    """A difference that does not matter, as a fraction (0.005 is half a point): a claim whose interval lies within is
+    settled as equal."""
+
+
 class Replicates(Config):
     """How often a cell is trained."""
 
@@ -72,6 +107,8 @@ class Replicates(Config):
     """A count n (seeds 0 to n-1) or a list of seeds."""
     folds: Numbers = (0,)
     """A count n (folds 0 to n-1, and n validation folds unless protocol says otherwise) or a list of folds."""
+    until_settled: UntilSettled | None = None
+    """Train fewer seeds where they settle the claims of the study."""
 
 
 class Resources(Config):
@@ -79,17 +116,38 @@ class Resources(Config):
 
     cpu: float = Field(1.0, gt=0)
     """CPU cores."""
-    gpu: float = Field(0.0, ge=0)
-    """GPUs; a fraction shares one. Above 0 the run trains on a GPU."""
+    gpu: Gpus = 0.0
+    """GPUs; a fraction shares one, and `auto` finds the fraction that fits. Above 0 the run trains on a GPU."""
+    gpu_memory: Bytes | None = None
+    """GPU memory of one training, its CUDA context included, in bytes or as 10GiB: the fraction for `gpu: auto`, which
+    it implies. Where it is empty, `auto` measures it in a short probe before the first run."""
     memory: Bytes | None = None
     """Main memory, in bytes or as 4GB."""
 
-    @field_validator("gpu")
+    @model_validator(mode="before")
     @classmethod
-    def _whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("above 1 should be a whole number of GPUs")
-        return value
+    def _implied_auto(cls, data: Any) -> Any:
+        """Later layers win: a number of GPUs in one makes the memory in an earlier one idle."""
+        if not isinstance(data, dict) or data.get("gpu_memory") is None:
+            return data
+        if data.get("gpu", "auto") != "auto":
+            raise ValueError("has a number for gpu and gpu_memory; with gpu_memory, gpu is auto: leave one of them out")
+        return {**data, "gpu": "auto"}
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What the run trains on."""
+        return "cpu" if self.gpu == 0 else "cuda"
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that the run takes, at most: a whole one where the share is not found yet."""
+        return self.gpu if isinstance(self.gpu, float) else 1.0
+
+    @property
+    def shares_gpu(self) -> bool:
+        """Whether several runs may be on one GPU."""
+        return self.gpu == "auto" or 0 < self.gpus < 1
 
 
 def _scheduler(value: Any) -> str | dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from study.spec.errors import Place
-from study.spec.model import Budget, Resources, Stages, TuneStage
+from study.spec.model import Budget, Resources, Stages, TuneStage, UntilSettled
 from study.spec.settings import Setting
 from study.spec.tune import Dimension
 
@@ -86,12 +86,13 @@ class Claim:
 
 @dataclass(frozen=True)
 class Replication:
-    """Seeds and folds of every cell, and where they are written."""
+    """Seeds and folds of every cell, where they are written, and the rule by which fewer seeds may do."""
 
     seeds: tuple[int, ...]
     folds: tuple[int, ...]
     seeds_place: Place
     folds_place: Place
+    until_settled: UntilSettled | None = None
 
 
 @dataclass(frozen=True)

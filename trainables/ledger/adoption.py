@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Place = tuple[Store, Catalog]
 
 
-def adopt(target: Place, source: Place, run_ids: Sequence[str]) -> list[str]:
+def adopt(target: Place, source: Place, run_ids: Sequence[str], *, origin: str | None = None) -> list[str]:
     """Copies runs; see `Ledger.adopt`. Returns those that were not complete here already."""
     have, offered, location = target[1].commits(), source[1].commits(), source[0].location
     wanted = [_complete(offered, run_id, location) for run_id in dict.fromkeys(run_ids)]
@@ -32,7 +32,7 @@ def adopt(target: Place, source: Place, run_ids: Sequence[str]) -> list[str]:
         content = retried(source[0], partial(rows_of, *source, table, missing, columns=list(COLUMNS[table])))
         for run_id, rows in _by_run(content):
             name = copies[run_id].row_name(table)
-            target[0].put(f"{table}/{name}", to_parquet(table, _relabeled(rows, copies[run_id], location)))
+            target[0].put(f"{table}/{name}", to_parquet(table, _relabeled(rows, copies[run_id], origin or location)))
     return list(copies)
 
 

@@ -215,8 +215,8 @@ class Ledger:
         """
         return compaction.compact(self._store, self._catalog, minimum_parts=minimum_parts)
 
-    def adopt(self, other: "Ledger", *run_ids: str) -> Attempts:
-        """Copies the rows of complete runs from a sibling, with `origin` set to its location.
+    def adopt(self, other: "Ledger", *run_ids: str, origin: str | None = None) -> Attempts:
+        """Copies the rows of complete runs from a sibling, with `origin` set to its location, or to what is given.
 
         What they kept for other runs comes with them. A run keeps its attempt, unless an attempt of that name left a
         trace here.
@@ -231,7 +231,7 @@ class Ledger:
         Raises:
             LedgerError: a run is not complete in the sibling.
         """
-        adopted = adoption.adopt((self._store, self._catalog), (other._store, other._catalog), run_ids)
+        adopted = adoption.adopt((self._store, self._catalog), (other._store, other._catalog), run_ids, origin=origin)
         self.sweep()
         return adopted
 

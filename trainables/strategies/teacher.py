@@ -1,27 +1,22 @@
 """Frozen teachers: the kept weights of a finished run, as a network that embeds what its student sees."""
 
 import hashlib
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, DataError
 from trainables.ledger import Ledger, MissingKeyError
 from trainables.ledger.names import weights_key
-from trainables.model import EmbeddingModel, autocast, build_model
+from trainables.model import EmbeddingModel, autocast
 from trainables.strategies.base import Artifacts
 from trainables.strategies.config import Parent
 from trainables.strategies.transfer_config import refused_teacher
-from trainables.training import checkpoint
 from trainables.training.data import RunData
-
-_REMEDY = "invalidate that run and train it again with keep.weights: selected"
+from trainables.training.kept import KEEP_REMEDY, kept_content, kept_network
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def kept_weights(parent: Parent, artifacts: Artifacts) -> tuple[bytes, str]:
     try:
         return read(weights_key(parent.run)), place
     except MissingKeyError as error:
-        raise DataError(f"{place} kept no weights ({error}): {_REMEDY}") from error
+        raise DataError(f"{place} kept no weights ({error}): {KEEP_REMEDY}") from error
 
 
 def _file(parent: Parent) -> bytes:
@@ -94,52 +89,13 @@ def load_teacher(payload: bytes, *, place: str, student: RunConfig, data: RunDat
         ConfigError: this run cannot teach this student.
         DataError: the bytes are damaged, or no weights that a run kept.
     """
-    run, weights = _content(payload, place)
+    run, weights = kept_content(payload, place=place)
     if refusal := refused_teacher(run, student):
         raise ConfigError(f"{place}: {refusal}")
     try:
-        model = _network(run, weights, data)
+        model = kept_network(run, weights, channels=data.images.images.shape[1], feature_dim=data.feature_dim)
     except RuntimeError as error:  # torch's complaint about keys and shapes
         raise DataError(f"{place} does not fit a network for these images: {error}") from error
     if student.training.memory_format == "channels_last":
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Teacher(model.to(data.device).eval().requires_grad_(False), run)
-
-
-def _network(run: RunConfig, weights: dict[str, Tensor], data: RunData) -> EmbeddingModel:
-    """The teacher's network; what a run on cached features keeps is its head alone."""
-    channels = data.images.images.shape[1]
-    trained = run.backbone.trainable
-    model = build_model(_without_file(run) if trained else run, channels=channels, feature_dim=data.feature_dim)
-    part, prefix = (model, "") if trained else (model.head, "head.")
-    part.load_state_dict({key.removeprefix(prefix): value for key, value in weights.items()})
-    return model
-
-
-def _without_file(run: RunConfig) -> RunConfig:
-    """The same run from random weights: those of a file would be replaced, and it may be absent here."""
-    return run.model_copy(update={"backbone": run.backbone.model_copy(update={"weights": None})})
-
-
-def _content(payload: bytes, place: str) -> tuple[RunConfig, dict[str, Tensor]]:
-    try:
-        content, _ = checkpoint.from_bytes(payload)
-        _require_checksums(payload)
-    except ValueError as error:
-        raise DataError(f"{place}: damaged or foreign bytes ({error}); {_REMEDY}") from error
-    if not (isinstance(content.get("config"), str) and isinstance(content.get("model"), dict)):
-        raise DataError(f"{place}: no kept weights with their configuration, but {sorted(content)}; {_REMEDY}")
-    try:
-        return RunConfig.model_validate_json(content["config"]), content["model"]
-    except ValidationError as error:
-        raise DataError(f"{place}: its configuration is none of this version or its plugins: {error}") from error
-
-
-def _require_checksums(payload: bytes) -> None:
-    """torch reads a file with a flipped bit as if nothing were wrong; the archive that it is knows better."""
-    try:
-        damaged = zipfile.ZipFile(io.BytesIO(payload)).testzip()
-    except zipfile.BadZipFile as error:
-        raise ValueError(str(error)) from error
-    if damaged is not None:
-        raise ValueError(f"{damaged} has another checksum")

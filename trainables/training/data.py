@@ -76,6 +76,14 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
     from trainables.datasets.catalog import load_images
 
     images = load_images(run.dataset, cache=cache, workers=run.training.threads)
+    split = run_split(run, images, everything=everything)
+    device = torch.device(run.device)
+    inputs = _inputs(run, images, cache=cache, device=device)
+    return RunData(inputs, split, images, device, run.augmentation)
+
+
+def run_split(run: RunConfig, images: ImageSet, *, everything: bool = False) -> Split:
+    """Which images a run trains on, validates and is tested on; `everything` as in `load_run_data`."""
     held_out = None if everything or run.protocol.selection == "last" else run.fold
     split = split_classes(
         images.labels,
@@ -85,10 +93,7 @@ def load_run_data(run: RunConfig, *, cache: Path, everything: bool = False) -> R
         partition=run.protocol.partition,
         dataset_revision=run.dataset.revision,
     )
-    split = with_training_set(split, run.training_set, seed=run.seed)
-    device = torch.device(run.device)
-    inputs = _inputs(run, images, cache=cache, device=device)
-    return RunData(inputs, split, images, device, run.augmentation)
+    return with_training_set(split, run.training_set, seed=run.seed)
 
 
 def _inputs(run: RunConfig, images: ImageSet, *, cache: Path, device: torch.device) -> Inputs:

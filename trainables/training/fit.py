@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,10 @@ from trainables.randomness import isolated_rng
 from trainables.step import Step
 from trainables.synthesis.base import Space, Synthesis
 from trainables.training.data import RunData
+from trainables.training.embedding import embed, formatted
 from trainables.training.optimizer import build_optimizer, rates, scale_rates
 from trainables.training.samplers import Batches
 from trainables.training.schedules import warmup
-
-_EMBED_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -214,12 +213,7 @@ class Fit:
         from trainables.datasets.augmentation import augment
 
         source, shapes = step.generator("augmentation"), self.data.shapes(positions)
-        return self._formatted(augment(inputs, self.run.augmentation, source, shapes=shapes))
-
-    def _formatted(self, images: Tensor) -> Tensor:
-        if self.run.training.memory_format == "channels_last":
-            return images.contiguous(memory_format=torch.channels_last)
-        return images
+        return formatted(self.run, augment(inputs, self.run.augmentation, source, shapes=shapes))
 
     def _clip(self) -> None:
         training = self.run.training
@@ -236,19 +230,9 @@ class Fit:
         labels = torch.from_numpy(self.data.split.train_labels).to(self.data.device)
         return self.embed(self.data.split.train), labels
 
-    @torch.no_grad()
     def embed(self, positions: np.ndarray) -> Tensor:
         """Raw float32 embeddings [len(positions), D] of images, in evaluation mode."""
-        self.model.eval()
-        return torch.cat(list(self._embedded_chunks(positions)))
-
-    def _embedded_chunks(self, positions: np.ndarray) -> Iterator[Tensor]:
-        chunks = [positions[start : start + _EMBED_CHUNK] for start in range(0, len(positions), _EMBED_CHUNK)]
-        self.data.inputs.expect(chunks)
-        for chunk in chunks:
-            inputs = self.data.evaluation_batch(chunk)
-            with autocast(self.run):
-                yield self.model(inputs if self.data.cached_features else self._formatted(inputs))
+        return embed(self.run, self.model, self.data, positions)
 
     def weights(self) -> dict[str, Any]:
         """A copy on the CPU of the trained weights, network and proxies."""

@@ -9,7 +9,7 @@ import pytest
 
 from study.search import Space, evolution
 from study.search.sampling import Pruned, suggest
-from study.search.translation import decoded, optuna_distributions, optuna_module, sampler_seed
+from study.search.translation import decoded, import_optuna, optuna_distributions, sampler_seed
 from study.spec import SpecError
 from study.spec.errors import Place
 from study.spec.tune import Choice, Dimension, IntegerRange, Range
@@ -59,7 +59,7 @@ def searched(trials: int, window: int, score: Callable[[int, Params], Any]) -> l
 
 def plainly(trials: int, window: int) -> list[Params]:
     """Optuna in one go: its study keeps its state, and `window` trials are under way at any time."""
-    optuna = optuna_module()
+    optuna = import_optuna()
     study, trials_asked = optuna.create_study(direction="maximize"), []
     for number in range(trials):
         if number >= window:
