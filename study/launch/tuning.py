@@ -98,7 +98,8 @@ class Tuning:
         if self._view is None:
             return
         titles = setting_titles(
-            (search.summary(), candidate.number, candidate.record()["runs"]) for search, candidate in self._proposed
+            (search.cell.summary(), candidate.number, candidate.record()["runs"])
+            for search, candidate in self._proposed
         )
         for search, candidate in self._proposed[self._told :]:
             self._view.extend(search.open_runs(candidate), titles=titles, ahead=self.board.runs_ahead)

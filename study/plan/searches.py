@@ -11,12 +11,12 @@ from study.plan.configs import Configs, run_config
 from study.plan.grid import Draft
 from study.plan.layers import Sections, applied
 from study.plan.plan import PlannedRun
+from study.plan.search_checks import check_space, check_stage
 from study.plan.untrained import Made
+from study.search import evolution
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell, cell_id
 from study.search.history import History
-from study.search.replicate_rule import replicate_rule
-from study.search.sampling import SAMPLERS
 from study.search.search import Search
 from study.search.space import Params, Space
 from study.search.stopping import ray_scheduler
@@ -36,27 +36,9 @@ def check_searches(spec: Spec, problems: Problems) -> None:
     tuned = [method for method in spec.methods if method.tune]
     if not tuned:
         return
-    stage = spec.tune_stage
-    if stage.sampler not in SAMPLERS:
-        text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
-        problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
-    if hopeless := _never_ends(spec):
-        problems.add(spec.tune_place("prune_replicates"), "stages.tune.prune_replicates", hopeless)
+    check_stage(spec, problems)
     for method in tuned:
         _check_keys(spec, method, problems)
-
-
-def _never_ends(spec: Spec) -> str:
-    """Why no setting can skip a replicate, whatever the values."""
-    rule = replicate_rule(spec.tune_stage)
-    seeds, folds = len(spec.tune_stage.seeds), len(spec.replication.folds)
-    if rule is None or rule.first < seeds * folds:
-        return ""
-    return (
-        f"can never save a replicate: a signed-rank test takes {rule.first} of them to get below p = {rule.p:g} (the "
-        f"least of n pairs is 1/2^n), and a setting has {seeds * folds} ({seeds} seeds, {folds} folds); take at least "
-        f"{rule.first + 1}, a larger p, or leave it out"
-    )
 
 
 def _check_keys(spec: Spec, method: Method, problems: Problems) -> None:
@@ -82,8 +64,10 @@ def with_searches(
         if not dimensions:
             ready.append(draft)
             continue
+        space = Space.of(dimensions)
         _check_rules(draft, dimensions, problems)
-        cell = _Tuned(spec, draft, Space.of(dimensions), configs).cell(problems)
+        check_space(spec, draft.method, space, problems)
+        cell = _Tuned(spec, draft, space, configs).cell(problems)
         if cell is None:
             continue
         search = history.search(cell)
@@ -132,6 +116,10 @@ def search_advice(searches: Sequence[Search]) -> Iterator[str]:
                 f"the space of '{search.cell.title}' has {size} settings, fewer than its {search.trials} trials; "
                 "a setting that comes again costs nothing"
             )
+        if unadapted := _unadapted(search):
+            yield unadapted
+        if search.cell.stage.cost == "embedding_dim" and "embedding_dim" not in search.cell.space.keys:
+            yield f"all settings of '{search.cell.title}' have the same cost: embedding_dim is not tuned"
         if unstopped := _unstopped(search):
             yield f"no run of '{search.cell.title}' can be stopped early: {unstopped}"
         if search.replicates.rule is not None and search.trials <= search.cell.stage.window:
@@ -142,6 +130,19 @@ def search_advice(searches: Sequence[Search]) -> Iterator[str]:
         if search.over and search.chosen is None:
             reason = next((each.error for each in search.candidates if each.error), "see `dml-study status`")
             yield f"no setting of '{search.cell.title}' could be trained: {reason}"
+
+
+def _unadapted(search: Search) -> str:
+    """Whether CMA-ES ends before it has learnt."""
+    if search.cell.stage.sampler != "cmaes":
+        return ""
+    first, window = evolution.first_adapted(search.cell.space, search.cell.stage.window), search.cell.stage.window
+    if search.trials > first:
+        return ""
+    return (
+        f"no setting of '{search.cell.title}' learns from others: with window {window}, setting {first} is the first "
+        f"that CMA-ES adapts, and there are {search.trials} trials; take more, or a smaller window"
+    )
 
 
 def _unstopped(search: Search) -> str:
@@ -176,6 +177,8 @@ def _has(sections: Sections, key: str) -> bool:
 def _chosen(draft: Draft, search: Search, chosen: Candidate) -> Draft:
     value = search.value(chosen)
     layer = f"search, setting {chosen.number} of {search.trials}, val_{search.cell.select_by} {value:.4f}"
+    if (cost := search.cost(chosen)) is not None:
+        layer += f", {search.cell.stage.cost} {cost:.6g}"
     return replace(draft, sections=applied(draft.sections, search.cell.space.settings(chosen.params, layer)))
 
 

@@ -10,7 +10,8 @@ def other_params(title: str, candidate: Candidate, today: Mapping[str, Any]) -> 
     """A setting that would be proposed with other values."""
     return (
         f"{title}: setting {candidate.number} is on record as {dict(candidate.params)}, and would be proposed as "
-        f"{dict(today)} today (another version of optuna, or runs that ended otherwise since); the recorded one counts"
+        f"{dict(today)} today (another version of a package, or runs that ended otherwise since); the recorded one "
+        "counts"
     )
 
 
@@ -20,13 +21,3 @@ def other_cutoffs(title: str, candidate: Candidate) -> str:
         f"{title}: setting {candidate.number} has cutoffs on record that it would not get today (runs ended otherwise "
         "since); the recorded ones count"
     )
-
-
-def optuna_version() -> str:
-    """Of the installed package; empty where there is none."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("optuna")
-    except PackageNotFoundError:
-        return ""

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell
-from study.search.drift import optuna_version, other_cutoffs, other_params
+from study.search.drift import other_cutoffs, other_params
+from study.search.objectives import Traded, choice, front, mean
 from study.search.records import Record, Records, recorded_cutoffs
 from study.search.replicates import Replicates
-from study.search.sampling import Score, suggest
+from study.search.sampling import Score, suggest, versions
 from study.search.space import Params
 from study.search.stopping import Curves, Stops, no_curves
 from trainables.errors import ConfigError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
 
 Values = Callable[[str, str], float | None]
-"""(run id, validation metric) -> value; NaN of a run that failed, None of one that is not finished or was stopped."""
+"""(run id, validation metric or cost) -> value; NaN of a run that failed, None of one not finished or stopped."""
 
 State = Literal["unfinished", "complete", "failed", "pruned"]
 
@@ -77,7 +78,7 @@ class Search:
         before all its replicates were trained; None where one is missing."""
         known = self._scores.get(candidate.number)
         if known is None:
-            known = _mean([self._value(run) for run in self.replicates.runs(candidate)])
+            known = mean([self._value(run) for run in self.replicates.runs(candidate)])
             if known is None:
                 return None
             known = math.nan if self.replicates.lost(candidate) else sign(self.cell.select_by) * known
@@ -88,6 +89,13 @@ class Search:
         """The mean validation metric of a setting; None where it failed, was stopped, or is not finished."""
         score = self.score(candidate)
         return None if score is None or math.isnan(score) else sign(self.cell.select_by) * score
+
+    def cost(self, candidate: Candidate) -> float | None:
+        """The mean cost of a setting's runs; None where it has no value, or its search no cost."""
+        if self.cell.stage.cost is None or self.value(candidate) is None:
+            return None
+        cost = mean([self._values(run.run_id, self.cell.stage.cost) for run in candidate.runs])
+        return None if _is_nan(cost) else cost
 
     def state(self, candidate: Candidate) -> State:
         if not self.finished(candidate):
@@ -116,13 +124,30 @@ class Search:
 
     @property
     def best(self) -> Candidate | None:
-        """The best setting so far, the smallest number of equals; None as long as none has a value."""
-        return self._best_of(self.candidates)
+        """The best setting so far, with a cost the cheapest within the tolerance; the smallest number of equals. None
+        as long as none has a value."""
+        return self._best_of(self.candidates, tolerance=self.cell.stage.tolerance)
 
-    def _best_of(self, candidates: Sequence[Candidate]) -> Candidate | None:
-        scored = [(self.score(candidate), candidate) for candidate in candidates]
-        valued = [(score, candidate) for score, candidate in scored if score is not None and not math.isnan(score)]
-        return max(valued, key=lambda pair: pair[0])[1] if valued else None
+    def _best_of(self, candidates: Sequence[Candidate], *, tolerance: float = 0.0) -> Candidate | None:
+        number = choice(self._traded(candidates), tolerance=tolerance)
+        return None if number is None else self.candidates[number]
+
+    @property
+    def front(self) -> list[Candidate]:
+        """Settings that no other one beats in both objectives, the cheapest first; none without a cost."""
+        numbers = front(self._traded(self.candidates)) if self.cell.stage.cost else []
+        return [self.candidates[number] for number in numbers]
+
+    def _traded(self, candidates: Sequence[Candidate]) -> dict[int, Traded]:
+        """Settings with a value; one whose cost is not known is the dearest."""
+        scores = {each.number: score for each in candidates if (score := self.score(each)) is not None}
+        return {number: self._with_cost(number, score) for number, score in scores.items() if not math.isnan(score)}
+
+    def _with_cost(self, number: int, score: float) -> Traded:
+        if self.cell.stage.cost is None:
+            return Traded(score, 0.0)
+        cost = self.cost(self.candidates[number])
+        return Traded(score, math.inf if cost is None else cost)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -189,31 +214,16 @@ class Search:
             seen.update(run.run_id for run in candidate.runs)
         return texts
 
-    def summary(self) -> dict[str, Any]:
-        """What is searched, as JSON values."""
-        cell, stage = self.cell, self.cell.stage
-        return {
-            "method": cell.method,
-            "axes": dict(cell.axes),
-            "cell_id": cell.cell_id,
-            "space": cell.space.record(),
-            "sampler": stage.sampler,
-            "scheduler": stage.scheduler,
-            **({} if stage.prune_replicates is None else {"prune_replicates": stage.prune_replicates.model_dump()}),
-            "trials": stage.trials,
-            "window": stage.window,
-            "seeds": list(stage.seeds),
-            "folds": list(cell.folds),
-            "select_by": cell.select_by,
-        }
-
     def record(self) -> dict[str, Any]:
         """The search with its settings, as `plan.json` has it."""
         settings = [self._setting_record(candidate) for candidate in self.candidates]
-        return {**self.summary(), "settings": settings, "chosen": None if self.chosen is None else self.chosen.number}
+        chosen = {"chosen": None if self.chosen is None else self.chosen.number}
+        front = {"front": [each.number for each in self.front]} if self.cell.stage.cost else {}
+        return {**self.cell.summary(), "settings": settings, **chosen, **front}
 
     def _setting_record(self, candidate: Candidate) -> dict[str, Any]:
         value = {"value": self.value(candidate), "state": self.state(candidate), **self.replicates.trained(candidate)}
+        value.update({"cost": self.cost(candidate)} if self.cell.stage.cost else {})
         return {**candidate.record(), **value, **({"error": candidate.error} if candidate.error else {})}
 
     def _record(self, candidate: Candidate) -> dict[str, Any]:
@@ -222,7 +232,7 @@ class Search:
             for run in record["runs"]:
                 run["cutoffs"] = [list(pair) for pair in self.stops.cutoffs(run["run_id"]).items()]
         record |= self.replicates.record(candidate.number)
-        return {**record, "sampler": self.cell.stage.sampler, "optuna": optuna_version()}
+        return {**record, "sampler": self.cell.stage.sampler, **versions(self.cell.stage.sampler)}
 
     def _proposed(self, number: int) -> Candidate:
         """A new setting, put on record with the cutoffs of its runs."""
@@ -276,6 +286,8 @@ class Search:
     def _finite(self, candidate: Candidate) -> Score:
         score = self.score(candidate)
         assert score is not None, "a setting is proposed when those before its window are finished"
+        if self.cell.stage.cost:
+            return self._with_cost(candidate.number, score)
         if self.replicates.lost(candidate):
             return self.replicates.mean(candidate)
         runs = self.replicates.runs(candidate) if self.state(candidate) == "pruned" else ()
@@ -290,11 +302,3 @@ class Search:
 
 def _is_nan(value: float | None) -> bool:
     return value is not None and math.isnan(value)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """NaN where a run failed or there is none; None as long as one is missing."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    return math.fsum(known) / len(known) if known and all(map(math.isfinite, known)) else math.nan

@@ -187,6 +187,9 @@ class ReplicatePruning(Config):
     """Replicates between two tests; they train side by side."""
 
 
+Cost = Literal["train_seconds", "steps", "embedding_dim"]
+
+
 class TuneStage(Config):
     """How each method's search space is searched, on validation classes only."""
 
@@ -205,6 +208,13 @@ class TuneStage(Config):
     prune_replicates: ReplicatePruning | None = None
     """`{p: 0.1}`: settings that are clearly worse than the best of the settings 0 to n - window skip the rest of their
     replicates, and are never chosen."""
+    cost: Cost | None = None
+    """A second objective beside `protocol.select_by`, smaller is better: tpe and gp then look for the best trade-offs
+    between the two. train_seconds: mean over the runs of a setting, as they are recorded; other machines, and other
+    trainings on the same one, take other times. steps of the optimiser and embedding_dim are the same everywhere."""
+    tolerance: float = Field(0.0, ge=0)
+    """With a cost, the cheapest setting is chosen that is at most so much worse than the best one, in the metric's own
+    unit: 0.01 is one percentage point. 0: the best one, of equals the cheapest."""
     window: int = Field(8, ge=1)
     """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
     seed: int = Field(0, ge=0)

@@ -10,6 +10,7 @@ import pytest
 
 from study.plan import Plan, PlannedRun, build_plan
 from study.search import Board, Search, SearchCell, Task
+from study.search.history import NoHistory
 from study.spec import load_spec
 from trainables.training.cutoffs import Curve, stopped_after
 
@@ -44,7 +45,7 @@ def rising(run: PlannedRun, final: float, share: float) -> float:
     return final * share**0.3 + 0.02 * (1 - share) * math.sin(run.config.loss.scale)  # type: ignore[attr-defined]
 
 
-class Toy:
+class Toy(NoHistory):
     """A results folder in memory: recorded settings, and values of the runs that have ended."""
 
     def __init__(self, value: Value = smooth) -> None:
