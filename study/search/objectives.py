@@ -38,3 +38,7 @@ def mean(values: Sequence[float | None]) -> float | None:
     if len(known) < len(values):
         return None
     return math.fsum(known) / len(known) if known and all(map(math.isfinite, known)) else math.nan
+
+
+def is_nan(value: float | None) -> bool:
+    return value is not None and math.isnan(value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell
 from study.search.drift import other_cutoffs, other_params
-from study.search.objectives import Traded, choice, front, mean
+from study.search.objectives import Traded, choice, front, is_nan, mean
 from study.search.records import Record, Records, recorded_cutoffs
 from study.search.replicates import Replicates
 from study.search.sampling import Score, suggest, versions
@@ -95,7 +95,7 @@ class Search:
         if self.cell.stage.cost is None or self.value(candidate) is None:
             return None
         cost = mean([self._values(run.run_id, self.cell.stage.cost) for run in candidate.runs])
-        return None if _is_nan(cost) else cost
+        return None if is_nan(cost) else cost
 
     def state(self, candidate: Candidate) -> State:
         if not self.finished(candidate):
@@ -104,7 +104,7 @@ class Search:
             return "complete"
         runs = self.replicates.runs(candidate)
         stopped = [self.stops.stopped(run) is not None for run in runs]
-        failed = [not stop and _is_nan(self._value(run)) for run, stop in zip(runs, stopped, strict=True)]
+        failed = [not stop and is_nan(self._value(run)) for run, stop in zip(runs, stopped, strict=True)]
         return "pruned" if (any(stopped) or self.replicates.lost(candidate)) and not any(failed) else "failed"
 
     @property
@@ -270,7 +270,7 @@ class Search:
     def _learned_from(self, number: int) -> "list[PlannedRun]":
         """Runs of these settings, without those that failed: how far they came may depend on timing."""
         runs = (run for candidate in self._known(number) for run in self.replicates.runs(candidate))
-        return [run for run in runs if self.stops.stopped(run) is not None or not _is_nan(self._value(run))]
+        return [run for run in runs if self.stops.stopped(run) is not None or not is_nan(self._value(run))]
 
     def _suggestion(self, number: int) -> dict[str, Any]:
         known = self._known(number)
@@ -298,7 +298,3 @@ class Search:
         if self.stops.stopped(run) is not None:
             return math.nan
         return self._values(run.run_id, self.cell.select_by)
-
-
-def _is_nan(value: float | None) -> bool:
-    return value is not None and math.isnan(value)
