@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from analysis.cells import UNTRAINED
 from analysis.labels import value_text
 from analysis.plots.style import COLUMN, GREY, PAGE, line_style, new_figure, style, wrapped
 from analysis.samples import Floats, Sample
@@ -52,15 +53,6 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """One set of axes."""
-
-    title: str
-    series: Sequence[Series]
-    references: Sequence[Reference] = ()
-
-
-@dataclass(frozen=True)
 class Along:
     """What lies along the horizontal axis.
 
@@ -79,6 +71,20 @@ class Along:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One set of axes.
+
+    Attributes:
+        along: what lies along its own horizontal axis, where panels differ in that.
+    """
+
+    title: str
+    series: Sequence[Series]
+    references: Sequence[Reference] = ()
+    along: Along | None = None
+
+
+@dataclass(frozen=True)
 class Look:
     """How uncertainty and legends look."""
 
@@ -94,12 +100,22 @@ def ends(summary: Summary, spread: Spread) -> tuple[float, float]:
     return summary.mean - summary.std, summary.mean + summary.std
 
 
-def series_of(label: str, x: Floats, samples: Sequence[Sample], spread: Spread) -> Series:
+def series_of(label: str, x: Sequence[float] | Floats, samples: Sequence[Sample], spread: Spread) -> Series:
     """A line through the means of samples."""
-    summaries = [summarize(sample.values) for sample in samples]
-    reach = np.array([ends(summary, spread) for summary in summaries])
+    return line_through(label, x, [summarize(sample.values) for sample in samples], spread)
+
+
+def line_through(label: str, x: Sequence[float] | Floats, summaries: Sequence[Summary], spread: Spread) -> Series:
+    """A line through means.
+
+    Args:
+        x: [points] where they stand.
+        summaries: [points] of the values there.
+    """
+    reach = np.array([ends(summary, spread) for summary in summaries]).reshape(-1, 2)
     means = np.array([summary.mean for summary in summaries])
-    return Series(label, x, means, reach[:, 0], reach[:, 1], max(summary.n for summary in summaries))
+    n = max((summary.n for summary in summaries), default=0)
+    return Series(label, np.asarray(x, dtype=float), means, reach[:, 0], reach[:, 1], n)
 
 
 def draw_charts(panels: Sequence[Panel], *, along: Along, y_label: str, look: Look, protocol: str) -> "Figure":
@@ -158,8 +174,7 @@ def _draw_panel(
     ax: "Axes", panel: Panel, labels: Sequence[str], others: Sequence[str], along: Along, look: Look
 ) -> None:
     for series in panel.series:
-        index = labels.index(series.label)
-        drawn = line_style(index, points=len(series.x))
+        index, drawn = labels.index(series.label), _line_look(series, labels)
         if look.shape == "band":
             _draw_band(ax, series, drawn, shade=_shade(len(labels)))
         else:
@@ -167,7 +182,15 @@ def _draw_panel(
     for reference in panel.references:
         _draw_reference(ax, reference, others.index(reference.label))
     ax.set_title(wrapped(panel.title, 40))
-    _set_axis(ax, along)
+    _set_axis(ax, panel.along or along)
+
+
+def _line_look(series: Series, labels: Sequence[str]) -> dict[str, Any]:
+    """The untrained embedding is grey, as where it is a line across."""
+    if series.label == UNTRAINED:
+        return {"color": GREY, "linestyle": ":", "marker": "o", "markersize": 2.4}
+    trained = [label for label in labels if label != UNTRAINED]
+    return line_style(trained.index(series.label), points=len(series.x))
 
 
 def _shade(lines: int) -> float:
@@ -206,7 +229,7 @@ def _draw_reference(ax: "Axes", reference: Reference, index: int) -> None:
 def _set_axis(ax: "Axes", along: Along) -> None:
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-    ax.set_xlabel(along.label)
+    ax.set_xlabel(wrapped(along.label, 30))
     ax.margins(x=0.02 if not len(along.values) else 0.06)
     if along.scale == "log":
         ax.set_xscale("log")

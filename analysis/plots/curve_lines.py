@@ -8,7 +8,7 @@ import numpy as np
 from analysis.cells import UNTRAINED, PlannedCell
 from analysis.loading import Results
 from analysis.metrics import Metric
-from analysis.plots.charts import Reference, Series, Spread, ends
+from analysis.plots.charts import Reference, Series, Spread, line_through
 from analysis.samples import CellKey, cell_samples
 from analysis.statistics import summarize
 
@@ -41,10 +41,8 @@ def curve_series(label: str, values: "pd.DataFrame", spread: Spread, *, unit: fl
     """The mean over seeds at every epoch; where seeds took different times to it, at their mean time."""
     by_epoch = values.pivot(index="epoch", columns="seed", values="value").dropna(axis=1)
     summaries = [summarize(seeds) for seeds in by_epoch.to_numpy()]
-    reach = np.array([ends(summary, spread) for summary in summaries])
     x = values.groupby("epoch")["x"].mean().to_numpy() / unit
-    means = np.array([summary.mean for summary in summaries])
-    return Series(label, x, means, reach[:, 0], reach[:, 1], summaries[0].n)
+    return line_through(label, x, summaries, spread)
 
 
 def _by_seed(results: Results, metric: Metric, phase: str, by: By) -> "pd.DataFrame":

@@ -108,7 +108,7 @@ def line_style(index: int, *, points: int) -> dict[str, Any]:
 
 def wrapped(text: str, width: int) -> str:
     """The text on several lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True, break_on_hyphens=False)) or text
 
 
 def save(figure: "Figure", path: str | Path) -> list[Path]:
