@@ -104,4 +104,6 @@ def _draw_panel(
         if isfinite(low):
             ax.plot([low, high], [place, place], color="black", linewidth=0.9, solid_capstyle="butt")
     texts = [number_text(summary, spread, metric, most=most) for summary in summaries]
-    value_column(ax, layout.places, texts, bold=bold_cells(samples, higher_is_better=metric.higher_is_better))
+    value_column(
+        ax, layout.places, texts, heading="mean ±", bold=bold_cells(samples, higher_is_better=metric.higher_is_better)
+    )

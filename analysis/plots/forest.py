@@ -144,7 +144,9 @@ def _draw_panel(ax: "Axes", layout: RowLayout, deltas: Sequence[Delta | None], m
         mark: Any = {"marker": "D" if delta.claimed else "o", "markersize": 4.0, "markerfacecolor": face}
         ax.plot([result.difference], [place], color=color, linestyle="", **mark)
     texts = ["" if delta is None else _text(delta, metric) for delta in deltas]
-    value_column(ax, layout.places, texts, bold=[bool(delta and delta.claimed) for delta in deltas])
+    value_column(
+        ax, layout.places, texts, heading="mean [95 %]", bold=[bool(delta and delta.claimed) for delta in deltas]
+    )
 
 
 def _text(delta: Delta, metric: Metric) -> str:

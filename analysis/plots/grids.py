@@ -8,9 +8,10 @@ from analysis.cells import PlannedCell
 from analysis.labels import setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
+from analysis.plots.charts import Spread, ends
 from analysis.plots.selection import cells_of, is_numeric, value_of, values_along
 from analysis.samples import EMPTY, CellKey, Sample, cell_samples
-from analysis.statistics import NAN, compare, summarize
+from analysis.statistics import NAN, bold_cells, compare, summarize
 from trainables.errors import DmlStudyError
 
 Show = Literal["value", "difference"]
@@ -19,11 +20,18 @@ Samples = Mapping[CellKey, Sample]
 
 @dataclass(frozen=True)
 class Tile:
-    """One number of a panel: the mean or the difference, its spread, and its seeds; NaN where nothing is known."""
+    """One number of a panel: the mean or the difference, its spread, and its seeds; NaN where nothing is known.
+
+    Attributes:
+        best: no other mean of its panel is better.
+        bold: as in tables: the best, and from five seeds on what is not significantly worse.
+    """
 
     value: float
     spread: float
     n: int
+    best: bool = False
+    bold: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,20 @@ class Grid:
     rows: Sequence[Any]
     metric: Metric
     show: Show
+    spread: Spread
     cells: frozenset[CellKey]
     n: int = 0
 
 
 def arrange(
-    results: Results, *, x: str | None, y: str | None, metric: str, methods: Sequence[str] | None, show: Show
+    results: Results,
+    *,
+    x: str | None,
+    y: str | None,
+    metric: str,
+    methods: Sequence[str] | None,
+    show: Show,
+    spread: Spread,
 ) -> tuple[list[Panel], Grid]:
     """The panels of a heatmap and what they share; see `heatmap`."""
     cells = cells_of(results, methods)
@@ -70,7 +86,9 @@ def arrange(
     found = find_metric(metric, set(results.replicates.columns))
     samples = cell_samples(results.replicates, found.column, factor=found.factor)
     keys = {key for cell in crossed for key in (cell.key, cell.baseline) if key is not None}
-    grid = Grid(x, y, values_along(crossed, x), _upwards(values_along(crossed, y)), found, show, frozenset(keys))
+    grid = Grid(
+        x, y, values_along(crossed, x), _upwards(values_along(crossed, y)), found, show, spread, frozenset(keys)
+    )
     panels = _panels(crossed, samples, grid)
     return panels, replace(grid, n=max(tile.n for panel in panels for tile in panel.tiles.values()))
 
@@ -121,25 +139,36 @@ def _panel(cells: Sequence[PlannedCell], samples: Samples, grid: Grid, several: 
     dataset, study, method, rest = _panel_key(cells[0], grid)
     names = [name for index, name in ((0, dataset), (1, study)) if index in several and name]
     parts = [*names, *filter(None, [method, setting_text(dict(rest))])]
-    tiles = {(value_of(cell, grid.x), value_of(cell, grid.y)): _tile(cell, samples, grid.show) for cell in cells}
-    return Panel(dataset or "", ", ".join(parts), _baseline(cells, samples), tiles)
+    places = [(value_of(cell, grid.x), value_of(cell, grid.y)) for cell in cells]
+    tiles = dict(zip(places, _tiles(cells, samples, grid), strict=True))
+    return Panel(dataset or "", ", ".join(parts), _baseline(cells, samples, grid.spread), tiles)
 
 
-def _baseline(cells: Sequence[PlannedCell], samples: Samples) -> Tile | None:
+def _baseline(cells: Sequence[PlannedCell], samples: Samples, spread: Spread) -> Tile | None:
     keys = {cell.baseline for cell in cells}
     sample = samples.get(next(iter(keys)) or ("", -1), EMPTY)
-    return _value_tile(sample) if len(keys) == 1 and sample.n else None
+    return _value_tile(sample, spread) if len(keys) == 1 and sample.n else None
 
 
-def _value_tile(sample: Sample) -> Tile:
+def _tiles(cells: Sequence[PlannedCell], samples: Samples, grid: Grid) -> list[Tile]:
+    found = [samples.get(cell.key, EMPTY) for cell in cells]
+    if grid.show == "difference":
+        return [_difference_tile(cell, sample, samples) for cell, sample in zip(cells, found, strict=True)]
+    bold = bold_cells(found, higher_is_better=grid.metric.higher_is_better)
+    best = [sample.mean for sample, strong in zip(found, bold, strict=True) if strong]
+    top = (max if grid.metric.higher_is_better else min)(best, default=NAN)
+    tiles = [_value_tile(sample, grid.spread) for sample in found]
+    return [
+        replace(tile, best=strong and tile.value == top, bold=strong) for tile, strong in zip(tiles, bold, strict=True)
+    ]
+
+
+def _value_tile(sample: Sample, spread: Spread) -> Tile:
     summary = summarize(sample.values)
-    return Tile(summary.mean, summary.std, summary.n)
+    return Tile(summary.mean, ends(summary, spread)[1] - summary.mean, summary.n)
 
 
-def _tile(cell: PlannedCell, samples: Samples, show: Show) -> Tile:
-    sample = samples.get(cell.key, EMPTY)
-    if show == "value":
-        return _value_tile(sample)
+def _difference_tile(cell: PlannedCell, sample: Sample, samples: Samples) -> Tile:
     if cell.baseline is None:
         return Tile(NAN, NAN, 0)
     comparison = compare(sample, samples.get(cell.baseline, EMPTY))

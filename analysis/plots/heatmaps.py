@@ -8,11 +8,12 @@ import numpy as np
 
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
+from analysis.plots.charts import Spread
 from analysis.plots.grids import Grid, Panel, Show, Tile, arrange
 from analysis.plots.style import COLUMN, DIVERGING, PAGE, SEQUENTIAL, new_figure, style, wrapped
 from analysis.protocol import protocol_line
 from analysis.samples import Floats
-from analysis.statistics import NAN
+from analysis.statistics import GENEROUS_FROM, NAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,8 +28,11 @@ def heatmap(
     metric: str = "map_at_r",
     methods: Sequence[str] | None = None,
     show: Show = "value",
+    spread: Spread = "std",
 ) -> "Figure":
-    """One panel per dataset and method: mean ± standard deviation over seeds at every pair of two parameters.
+    """One panel per dataset and method: the mean over seeds and its spread at every pair of two parameters.
+
+    The best mean of a panel is framed; bold is, as in tables, what from five seeds on is not significantly worse.
 
     Args:
         results: one or several studies, finished or not; missing cells are hatched.
@@ -36,11 +40,12 @@ def heatmap(
         metric: as in `comparison_table`.
         methods: those to draw; by default all that have both parameters.
         show: "difference" draws the difference to the method's baseline, with half the width of its 95 % interval.
+        spread: of values: one standard deviation over seeds, or half the 95 % t-interval of the mean.
 
     Raises:
         DmlStudyError: the parameters cannot be inferred, or no method has both.
     """
-    panels, grid = arrange(results, x=x, y=y, metric=metric, methods=methods, show=show)
+    panels, grid = arrange(results, x=x, y=y, metric=metric, methods=methods, show=show, spread=spread)
     with style():
         return _draw(panels, grid, foot=[_note(grid), protocol_line(results, grid.cells)])
 
@@ -64,7 +69,9 @@ def _note(grid: Grid) -> str:
         return "one seed; hatched: no result" if grid.n else "hatched: no result"
     if grid.show == "difference":
         return f"difference to the baseline ± half its 95 % t-interval, paired by seed; n = {grid.n} unless stated"
-    return f"mean ± standard deviation over seeds; n = {grid.n} unless stated"
+    shown = "standard deviation over seeds" if grid.spread == "std" else "half the 95 % t-interval"
+    bold = "; bold: not significantly worse" if grid.n >= GENEROUS_FROM else ""
+    return f"mean ± {shown}; n = {grid.n} unless stated; framed: best of its panel{bold}"
 
 
 def _widths(by_dataset: Mapping[str, Sequence[Panel]], grid: Grid) -> tuple[float, int]:
@@ -149,8 +156,12 @@ def _annotate(ax: "Axes", image: Any, place: tuple[int, int], tile: Tile, grid: 
         return
     color = _readable_on(image.cmap(image.norm(tile.value)))
     lines = _numbers(tile, grid) + ([f"n={tile.n}"] if tile.n < grid.n else [])
-    size = 6.0 if len(grid.columns) <= 6 else 5.0
-    ax.text(*place, "\n".join(lines), ha="center", va="center", fontsize=size, linespacing=1.05, color=color)
+    weight = "bold" if tile.bold else "normal"
+    look: Any = {"ha": "center", "va": "center", "fontsize": 6.0, "linespacing": 1.05, "fontweight": weight}
+    ax.text(*place, "\n".join(lines), color=color, **look)
+    if tile.best:
+        corner = (place[0] - 0.46, place[1] - 0.46)
+        ax.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=color, linewidth=1.1))
 
 
 def _readable_on(background: tuple[float, float, float, float]) -> str:

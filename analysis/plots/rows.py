@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.metrics import Metric
 from analysis.plots.charts import Spread, ends
-from analysis.plots.style import COLUMN, PAGE, new_figure, wrapped
+from analysis.plots.style import COLUMN, GREY, PAGE, new_figure, wrapped
 from analysis.statistics import Summary
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ _CHARACTER = 0.055
 
 BAR = 0.13
 """Thickness of a bar, in the unit of the rows' heights."""
+
+
+_ABOVE: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom", "fontsize": 6, "color": GREY}
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,11 @@ def number_text(summary: Summary, spread: Spread, metric: Metric, *, most: int) 
     return " ".join(parts)
 
 
-def value_column(ax: "Axes", places: Sequence[float], texts: Sequence[str], *, bold: Sequence[bool]) -> None:
-    """Numbers to the right of the panel, one per row."""
+def value_column(
+    ax: "Axes", places: Sequence[float], texts: Sequence[str], *, heading: str, bold: Sequence[bool]
+) -> None:
+    """Numbers to the right of the panel, one per row, below what they are called."""
+    ax.annotate(heading, (1.02, 1.0), xytext=(0, 2), **_ABOVE)
     for place, text, strong in zip(places, texts, bold, strict=True):
         weight = "bold" if strong else "normal"
         beside = ax.get_yaxis_transform()

@@ -135,7 +135,7 @@ def _draw(
                 _draw_row(ax, place, students[row.cells[dataset].key], spread)
         here = [students[row.cells[dataset].key] if dataset in row.cells else None for row in rows]
         texts = ["" if student is None else _text(student, metric) for student in here]
-        value_column(ax, layout.places, texts, bold=[False] * len(texts))
+        value_column(ax, layout.places, texts, heading="to teacher", bold=[False] * len(texts))
         ax.margins(x=0.08)
     layout.add_legend()
     return layout.figure
