@@ -1,9 +1,8 @@
 """Which figures a study gives, and the files that they are written to."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from trainables.errors import ConfigError, DmlStudyError
 
@@ -11,62 +10,77 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis import Results
+    from analysis.plots import PlotOptions
+
+EVERY = "all"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What to draw."""
+def draw(results: "Results", kinds: Sequence[str], options: "PlotOptions", target: Path) -> list[Path]:
+    """Draws and writes; without kinds of one's own, what a study has no data for is left out.
 
-    kind: str
-    metric: str
-    x: str | None
-    y: str | None
-    show: str
-
-
-def draw(results: "Results", wanted: Wanted, target: Path) -> list[Path]:
-    """Draws and writes; with kind `all`, what a study has no data for is left out.
+    Args:
+        kinds: names of figures, or `all`; empty: a heatmap and learning curves.
 
     Raises:
         ConfigError: one file for several figures, or a place that cannot be written.
         DmlStudyError: the study has no data for a figure that was asked for by name, or for any.
     """
-    makers = _makers(results, wanted)
-    if wanted.kind == "all" and target.suffix and not target.is_dir():
-        kinds = " or ".join(f"--kind {name}" for name in makers)
+    names = _names(kinds)
+    single = target.suffix != "" and not target.is_dir()
+    if single and len(names) > 1:
         raise ConfigError(
-            f"--output {target} is one file, and there may be several figures; add {kinds}, or name a folder"
+            f"--output {target} is one file, and there may be several figures; add --kind {names[0]} or another "
+            "kind, or name a folder"
         )
-    names = list(makers) if wanted.kind == "all" else [wanted.kind]
-    files: list[Path] = []
-    reasons: list[str] = []
+    named = bool(kinds) and EVERY not in kinds
+    figures, reasons = _figures(results, names, options)
+    if not figures or (named and reasons):
+        raise DmlStudyError("nothing to draw\n" + "\n".join(f"  {name}: {why}" for name, why in reasons.items()))
+    places = {name: target if single else target / f"{name}-{options.metric}" for name in figures}
+    return [file for name, drawn in figures.items() for file in _saved(drawn, places[name])]
+
+
+def survey(results: "Results", options: "PlotOptions") -> list[tuple[str, str, str]]:
+    """Name, summary, and why it cannot be drawn of every kind; the reason is empty where it can."""
+    from analysis.plots import PLOTS
+
+    _, reasons = _figures(results, list(PLOTS), options)
+    return [(plot.name, plot.summary, reasons.get(plot.name, "")) for plot in PLOTS.values()]
+
+
+def _names(kinds: Sequence[str]) -> list[str]:
+    from analysis.plots.registry import DEFAULT_PLOTS, PLOTS
+
+    return list(PLOTS) if EVERY in kinds else list(dict.fromkeys(kinds or DEFAULT_PLOTS))
+
+
+def _figures(
+    results: "Results", names: Sequence[str], options: "PlotOptions"
+) -> "tuple[dict[str, list[Figure]], dict[str, str]]":
+    """Figures by kind, and the reasons of those that could not be drawn."""
+    from analysis.plots import PLOTS
+
+    figures: dict[str, list[Figure]] = {}
+    reasons: dict[str, str] = {}
     for name in names:
         try:
-            figure = makers[name]()
+            drawn = PLOTS[name].draw(results, options)
         except DmlStudyError as reason:
-            reasons.append(f"{name}: {reason}")
+            reasons[name] = str(reason)
             continue
-        single = target.suffix != "" and not target.is_dir()
-        files += _saved(figure, target if single else target / f"{name}-{wanted.metric}")
-    if not files:
-        raise DmlStudyError("nothing to draw\n" + "\n".join(f"  {reason}" for reason in reasons))
+        figures[name] = drawn if isinstance(drawn, list) else [drawn]
+    return figures, reasons
+
+
+def _saved(figures: "Sequence[Figure]", path: Path) -> list[Path]:
+    """One file, or the first keeps the name and the others are numbered from 2."""
+    from analysis import plots
+
+    files = []
+    for number, figure in enumerate(figures, start=1):
+        place = path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        try:
+            files += plots.save(figure, place)
+        except OSError as error:
+            raise ConfigError(f"{place} cannot be written: {error.strerror}; choose another --output") from error
     return files
-
-
-def _saved(figure: "Figure", path: Path) -> list[Path]:
-    from analysis import plots
-
-    try:
-        return plots.save(figure, path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another --output") from error
-
-
-def _makers(results: "Results", wanted: Wanted) -> dict[str, Callable[[], "Figure"]]:
-    from analysis import plots
-
-    show: Literal["value", "difference"] = "difference" if wanted.show == "difference" else "value"
-    return {
-        "heatmap": lambda: plots.heatmap(results, x=wanted.x, y=wanted.y, metric=wanted.metric, show=show),
-        "curves": lambda: plots.learning_curves(results, metric=wanted.metric),
-    }

@@ -9,6 +9,7 @@ from study.cli.options import one_of
 
 if TYPE_CHECKING:
     from analysis import Results, Table
+    from analysis.plots import PlotOptions
 
 Studies = Annotated[
     list[str], typer.Argument(metavar="STUDY...", help="Results folders, specs, or names of studies in `results/`.")
@@ -17,6 +18,7 @@ Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", "-m", metavar="METRIC", help="map_at_r, recall_at_2, ...; may be repeated."),
 ]
+LIST = "list"
 _FORMATS = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
 
 
@@ -98,21 +100,32 @@ def _print(built: "Table", format_: str | None, output: Path | None) -> None:
         typer.echo(f"wrote {output}")
 
 
+def _known_kinds(kinds: list[str] | None) -> list[str] | None:
+    from analysis.plots.registry import PLOTS
+    from study.cli.drawing import EVERY
+
+    check = one_of(*PLOTS, EVERY, LIST)
+    for kind in kinds or ():
+        check(kind)
+    return kinds
+
+
 def plot(
     studies: Studies,
     metric: Annotated[
         str, typer.Option("--metric", "-m", metavar="METRIC", help="map_at_r, recall_at_1, train_loss, ...")
     ] = "map_at_r",
     kind: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
             metavar="KIND",
-            callback=one_of("all", "heatmap", "curves"),
-            help="heatmap, curves, or all that the study has data for.",
+            callback=_known_kinds,
+            help="heatmap, curves, ...; may be repeated. all: every kind that the study has data for; list: says which "
+            "those are, and draws nothing. By default heatmap and curves.",
         ),
-    ] = "all",
-    x: Annotated[str | None, typer.Option(metavar="KEY", help="Parameter along the heatmap's x axis.")] = None,
-    y: Annotated[str | None, typer.Option(metavar="KEY", help="Parameter along the heatmap's y axis.")] = None,
+    ] = None,
+    x: Annotated[str | None, typer.Option(metavar="KEY", help="Compared parameter along the x axis.")] = None,
+    y: Annotated[str | None, typer.Option(metavar="KEY", help="Compared parameter along the y axis.")] = None,
     show: Annotated[
         str,
         typer.Option(
@@ -131,13 +144,25 @@ def plot(
         ),
     ] = None,
 ) -> None:
-    """Draw heatmaps of compared parameters and learning curves, as PDF and PNG."""
+    """Draw heatmaps, curves and comparisons of compared parameters and methods, as PDF and PNG."""
+    from analysis.plots import PlotOptions
     from study.cli.common import folder_beside
-    from study.cli.drawing import Wanted, draw
+    from study.cli.drawing import draw
     from study.cli.finding import open_ledger
     from study.wording import relative
 
     results = _load(studies)
+    options = PlotOptions(metric=metric, x=x, y=y, show="difference" if show == "difference" else "value")
+    if LIST in (kind or ()):
+        _list_kinds(results, options)
+        return
     folder = output or folder_beside(open_ledger(studies[0], None).location, results.sources[0].study, "plots")
-    for file in draw(results, Wanted(kind=kind, metric=metric, x=x, y=y, show=show), folder):
+    for file in draw(results, kind or (), options, folder):
         typer.echo(f"wrote {relative(file)}")
+
+
+def _list_kinds(results: "Results", options: "PlotOptions") -> None:
+    from study.cli.drawing import survey
+
+    for name, summary, reason in survey(results, options):
+        typer.echo(f"{name}: {summary}" + (f"\n  not here: {reason}" if reason else ""))
