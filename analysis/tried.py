@@ -22,14 +22,16 @@ class Dimension:
     """One varied parameter.
 
     Attributes:
-        choices: its values in order where they are no numbers; empty for a range of numbers.
         log: whether its space is logarithmic.
+        numbers: those that were compared, in order; empty where a range was searched.
+        choices: its values in order where they are no numbers; empty for numbers.
     """
 
     key: str
     low: float = NAN
     high: float = NAN
     log: bool = False
+    numbers: tuple[float, ...] = ()
     choices: tuple[Any, ...] = ()
 
 
@@ -156,7 +158,7 @@ def _listed(key: str, values: Sequence[Any]) -> Dimension:
     if not all(_is_number(value) for value in values):
         return Dimension(key, choices=tuple(values))
     ordered = sorted(float(value) for value in values)
-    return Dimension(key, ordered[0], ordered[-1], _looks_geometric(ordered))
+    return Dimension(key, ordered[0], ordered[-1], _looks_geometric(ordered), tuple(ordered))
 
 
 def _is_number(value: Any) -> bool:
