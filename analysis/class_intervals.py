@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.loading import Results
 from analysis.samples import CellKey, Floats
-from analysis.statistics import Summary
+from analysis.statistics import Comparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,7 +153,7 @@ def _weighted_mean(values: Floats, weights: Floats, axis: int = -1) -> Floats:
     return np.asarray((values * weights).sum(axis=axis) / weights.sum(axis=axis))
 
 
-def over_both(difference: float, seeds: Summary | Interval, classes: Interval) -> Interval:
+def over_both(difference: float, seeds: Comparison, classes: Interval) -> Interval:
     """Interval for other seeds and other classes: the distances to both intervals' bounds, squared and added.
 
     Conservative: what varies with seed and class together is in both.

@@ -9,9 +9,10 @@ import numpy as np
 
 from analysis.claims.doubts import doubts, shared_notes
 from analysis.claims.model import ClaimReport, Tested, Verdict
+from analysis.claims.over_classes import with_classes
 from analysis.claims.pairs import Pair, compared_pairs
 from analysis.claims.sentences import sentence
-from analysis.class_intervals import NO_INTERVAL, ClassTable, Interval, class_interval, over_both
+from analysis.class_intervals import NO_INTERVAL
 from analysis.effects import NO_EFFECT, Effect, paired_effect, unpaired_effect
 from analysis.loading import Results
 from analysis.metrics import Metric, describe
@@ -58,14 +59,27 @@ def check_claims(
     Raises:
         DmlStudyError: a claim cannot be read, or compares nothing.
     """
-    pairs = compared_pairs(results, claims=claims, metrics=metrics, best=best)
-    found = [each for column in _by_metric(pairs).items() for each in _measured(results, *column)]
-    found = _corrected(results, found, alpha, negligible)
+    found = tested_claims(results, claims=claims, metrics=metrics, best=best, alpha=alpha, negligible=negligible)
+    found = with_classes(results, found)
     family = sum(each.look is None for each in found)
     told = [replace(each, doubts=doubts(results, each, family=family, alpha=alpha)) for each in found]
-    notes = shared_notes(told, family=family, alpha=alpha)
     told = [replace(each, sentence=sentence(each, family=family)) for each in told]
-    return ClaimReport(tuple(told), family, alpha, notes)
+    return ClaimReport(tuple(told), family, alpha, shared_notes(told, family=family, alpha=alpha))
+
+
+def tested_claims(
+    results: Results,
+    *,
+    claims: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
+    best: str | None = None,
+    alpha: float = 0.05,
+    negligible: float | None = None,
+) -> list[Tested]:
+    """The tests and verdicts of `check_claims`, from the rows of runs alone: no test classes, doubts and sentences."""
+    pairs = compared_pairs(results, claims=claims, metrics=metrics, best=best)
+    found = [each for column in _by_metric(pairs).items() for each in _measured(results, *column)]
+    return _corrected(results, found, alpha, negligible)
 
 
 def _by_metric(pairs: Sequence[Pair]) -> dict[str, list[Pair]]:
@@ -81,24 +95,18 @@ def _measured(results: Results, name: str, pairs: Sequence[Pair]) -> list[Tested
     metric = describe(name if name in columns and f"test_{name}" not in columns else f"test_{name}")
     known = metric.column in columns
     samples = cell_samples(results.replicates, metric.column, factor=metric.factor) if known else {}
-    table = ClassTable(results, metric.column, factor=metric.factor)
     both = [(samples.get(pair.better.key, EMPTY), samples.get(pair.worse.key, EMPTY)) for pair in pairs]
     compared = compare_all(both)
     return [
-        _tested(pair, metric, each, comparison, _classes(table, pair, each))
-        for pair, each, comparison in zip(pairs, both, compared, strict=True)
+        _tested(pair, metric, each, comparison) for pair, each, comparison in zip(pairs, both, compared, strict=True)
     ]
 
 
-def _tested(
-    pair: Pair, metric: Metric, samples: tuple[Sample, Sample], comparison: Comparison, classes: Interval
-) -> Tested:
+def _tested(pair: Pair, metric: Metric, samples: tuple[Sample, Sample], comparison: Comparison) -> Tested:
     first, second = samples
     comparison = _honest(comparison)
     differences = _differences(first, second)
     std = difference_std(first, second) if comparison.n > 1 else NAN
-    seeds = Interval(comparison.low, comparison.high, 0)
-    known = math.isfinite(classes.low) and math.isfinite(seeds.low)
     return Tested(
         claim=pair.claim,
         better=pair.better,
@@ -113,8 +121,8 @@ def _tested(
         verdict="missing",
         wilcoxon=_wilcoxon(differences),
         effect=_effect(first, second, differences),
-        classes=classes,
-        both=over_both(comparison.difference, seeds, classes) if known else NO_INTERVAL,
+        classes=NO_INTERVAL,
+        both=NO_INTERVAL,
         std=std,
         detectable=minimum_detectable_difference(std, comparison.n) if std > _EPSILON else NAN,
         seeds_needed=None,
@@ -147,17 +155,6 @@ def _effect(first: Sample, second: Sample, differences: "np.ndarray[Any, np.dtyp
     if len(differences):
         return paired_effect(differences)
     return unpaired_effect(first.values, second.values) if first.n and second.n else NO_EFFECT
-
-
-def _classes(table: ClassTable, pair: Pair, samples: tuple[Sample, Sample]) -> Interval:
-    """Over the seeds that the comparison is made on."""
-    first, second = samples
-    if not first.n or not second.n:
-        return NO_INTERVAL
-    shared = shared_seeds(first, second)
-    seeds = [list(each.by_seed) if shared is None or each.shared else shared for each in samples]
-    keys = (pair.better.key, pair.worse.key)
-    return class_interval(*(table.scores(key, own) for key, own in zip(keys, seeds, strict=True)))
 
 
 def _corrected(results: Results, found: list[Tested], alpha: float, negligible: float | None) -> list[Tested]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from analysis.cells import READOUT, PlannedCell, choose_cells, planned_cells
 from analysis.labels import plain_value
 from analysis.loading import Results
+from analysis.metrics import find_metric
 from trainables.claims import claimed_pairs, split_claim
 from trainables.errors import DmlStudyError
 from trainables.parts import nearest
@@ -49,10 +50,12 @@ def compared_pairs(
         best: validation metric by which one setting per method and dataset is chosen; the others are not compared.
 
     Raises:
-        DmlStudyError: a claim cannot be read, or no study has its methods.
+        DmlStudyError: a claim cannot be read, no study has its methods, or no run its metric.
     """
     planned = planned_cells(results)
     cells = planned if best is None else choose_cells(planned, results.replicates, best).cells
+    for metric in (*(metrics or ()), *(_asked(text, (), ()).metric for text in claims or ())):
+        find_metric(metric, set(results.replicates.columns))
     found: dict[tuple[Any, ...], Pair] = {}
     for study, plan in results.plans.items():
         own = [cell for cell in cells if cell.study == study]
