@@ -125,7 +125,9 @@ def searches(results: Results, metric: str) -> list[Tried]:
 
 def _search(results: Results, study: str, record: Mapping[str, Any], metric: str, title: str) -> Tried:
     own = describe(f"val_{record['select_by']}")
-    found = own if metric in (record["select_by"], own.column) else find_metric(metric, set(results.runs), prefix="val_")
+    found = (
+        own if metric in (record["select_by"], own.column) else find_metric(metric, set(results.runs), prefix="val_")
+    )
     stored = {} if found == own else dict(_by_run(results, study, found.column))
     settings = tuple(_setting(setting, found, stored) for setting in record["settings"])
     runs = frozenset((study, run["run_id"]) for setting in record["settings"] for run in setting["runs"])

@@ -2,19 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from analysis.cells import UNTRAINED, PlannedCell
-from analysis.labels import setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
-from analysis.plots.curve_lines import curve_cells
+from analysis.plots.curve_lines import curve_cells, references
+from analysis.plots.names import cell_labels
 from analysis.plots.panels import add_legend, legend_height, panel_grid
 from analysis.plots.style import COLUMN, GREY, MARKERS, PAGE, PALETTE, style, wrapped
 from analysis.protocol import protocol_line
-from analysis.samples import cell_samples
-from analysis.statistics import Summary, summarize
+from analysis.samples import Sample, cell_samples
+from analysis.statistics import summarize
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
@@ -22,6 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _FRONT = "Pareto front"
+_NOTE = (
+    "mean over seeds; vertical: 95 % t-interval, horizontal: lowest to highest seed; ringed: on the front. What cost no "
+    "training of its own is no point"
+)
+_TITLES = {
+    "train_seconds": "Training time (s)",
+    "wall_seconds": "Wall-clock time (s)",
+    "epochs_trained": "Epochs trained",
+    "embedding_dim": "Embedding dimension",
+}
 
 
 @dataclass(frozen=True)
@@ -29,14 +38,14 @@ class CostPoint:
     """One cell.
 
     Attributes:
-        cost, quality: over its seeds, in the units of their metrics.
+        cost, quality: by seed, in the units of their metrics.
         front: whether no other cell of its dataset is at least as good in both, and better in one.
     """
 
     label: str
     dataset: str
-    cost: Summary
-    quality: Summary
+    cost: Sample
+    quality: Sample
     front: bool = False
 
 
@@ -49,7 +58,7 @@ def cost_quality(
 ) -> "Figure":
     """One panel per dataset, a point per method: the mean metric over its mean cost, 95 % t-intervals, Pareto front.
 
-    Of a method with several settings the one that validation chose is drawn, or all where nothing was validated.
+    Of a method with several settings the one that validation chose is drawn, or all where nothing was validated. An untrained network is a line.
 
     Args:
         results: one or several studies, finished or not.
@@ -67,55 +76,41 @@ def cost_quality(
     points = cost_points(results, cells, quality, price)
     if len(points) < 2:
         raise DmlStudyError(f"{len(points)} cells have both '{quality.column}' and '{price.column}'; two are needed")
-    labels = list(dict.fromkeys(point.label for point in points))
     datasets = list(dict.fromkeys(point.dataset for point in points))
-    width = COLUMN if len(datasets) == 1 else PAGE
-    foot = ["mean over seeds, 95 % t-intervals; ringed: on the front", protocol_line(results, [c.key for c in cells])]
+    looks = {label: _look(index) for index, label in enumerate(dict.fromkeys(point.label for point in points))}
+    untrained = references(results, cells, quality)
+    texts = [*looks, _FRONT, *([UNTRAINED] if untrained else [])]
+    width = COLUMN if len(datasets) == 1 and len(texts) <= 10 else PAGE
     with style():
-        more = legend_height([*labels, _FRONT], width)
-        figure, body, subplots = panel_grid(len(datasets), height=2.2, foot=foot, more=more)
-        looks = {label: _look(index, label) for index, label in enumerate(labels)}
+        more = legend_height(texts, width)
+        foot = [_NOTE, protocol_line(results, [cell.key for cell in cells])]
+        figure, body, subplots = panel_grid(len(datasets), height=2.2, foot=foot, width=width, more=more)
         for ax, dataset in zip(subplots, datasets, strict=True):
-            _draw(ax, [point for point in points if point.dataset == dataset], looks, quality)
+            _draw(ax, [point for point in points if point.dataset == dataset], looks, untrained.get(dataset))
             ax.set_title(wrapped(dataset, 32))
-            ax.set_xlabel(_cost_title(price))
+            ax.set_xlabel(_TITLES.get(price.column, price.title))
         for ax in subplots[::3]:
             ax.set_ylabel(wrapped(quality.title, 30))
-        add_legend(body, [*map(_handle, looks.values()), _front_handle()], [*labels, _FRONT], width)
+        add_legend(body, [*map(_handle, looks.values()), *_line_handles()][: len(texts)], texts, width)
         return figure
 
 
-def cost_points(
-    results: Results, cells: Sequence[PlannedCell], quality: Metric, price: Metric
-) -> list[CostPoint]:
+def cost_points(results: Results, cells: Sequence[PlannedCell], quality: Metric, price: Metric) -> list[CostPoint]:
     """The cells with both numbers, those on the front of their dataset marked."""
     replicates = results.replicates
     values = cell_samples(replicates, quality.column, factor=quality.factor)
     costs = cell_samples(replicates, price.column, factor=price.factor)
     known = [cell for cell in cells if cell.key in values and cell.key in costs]
-    several = _with_several(known)
-    points = [
-        CostPoint(_name(cell, several, results), cell.dataset, *_summaries(costs[cell.key], values[cell.key]))
-        for cell in known
-    ]
+    known = [cell for cell in known if not _free(costs[cell.key])]
+    labels = cell_labels(known)
+    points = [CostPoint(labels[cell.key], cell.dataset, costs[cell.key], values[cell.key]) for cell in known]
     sign = 1.0 if quality.higher_is_better else -1.0
     return [_marked(point, points, sign) for point in points]
 
 
-def _summaries(*samples: Any) -> tuple[Summary, Summary]:
-    first, second = (summarize(sample.values) for sample in samples)
-    return first, second
-
-
-def _with_several(cells: Sequence[PlannedCell]) -> set[tuple[str, str, str]]:
-    places = [(cell.study, cell.method, cell.dataset) for cell in cells]
-    return {place for place in places if places.count(place) > 1}
-
-
-def _name(cell: PlannedCell, several: set[tuple[str, str, str]], results: Results) -> str:
-    setting = setting_text(dict(cell.axes)) if (cell.study, cell.method, cell.dataset) in several else ""
-    details = ", ".join(filter(None, [cell.study if len(results.plans) > 1 else "", setting]))
-    return cell.method + (f" ({details})" if details else "")
+def _free(costs: Sample) -> bool:
+    """Whether it cost no training of its own: an untrained network, another reading of trained ones."""
+    return not costs.values.any()
 
 
 def _marked(point: CostPoint, points: Sequence[CostPoint], sign: float) -> CostPoint:
@@ -129,15 +124,8 @@ def _beats(rival: CostPoint, point: CostPoint, sign: float) -> bool:
     return better >= 0 and cheaper >= 0 and (better > 0 or cheaper > 0)
 
 
-def _cost_title(price: Metric) -> str:
-    names = {"train_seconds": "Training time (s)", "wall_seconds": "Wall-clock time (s)"}
-    return names.get(price.column, price.title)
-
-
-def _look(index: int, label: str) -> dict[str, Any]:
+def _look(index: int) -> dict[str, Any]:
     """Another colour and another marker from point to point."""
-    if label.split(" (")[0] == UNTRAINED:
-        return {"color": GREY, "marker": "*"}
     marker = (*MARKERS, "v", "P", "X")[(index + index // len(PALETTE)) % 7]
     return {"color": PALETTE[index % len(PALETTE)], "marker": marker}
 
@@ -148,33 +136,34 @@ def _handle(look: Mapping[str, Any]) -> Any:
     return Line2D([], [], linestyle="", markersize=4.0, **look)
 
 
-def _front_handle() -> Any:
+def _line_handles() -> list[Any]:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color="0.6", linewidth=0.9)
+    return [Line2D([], [], color="0.6", linewidth=0.9), Line2D([], [], color=GREY, linestyle=":", linewidth=1.0)]
 
 
-def _draw(ax: "Axes", points: Sequence[CostPoint], looks: Mapping[str, Mapping[str, Any]], quality: Metric) -> None:
+def _draw(
+    ax: "Axes", points: Sequence[CostPoint], looks: Mapping[str, Mapping[str, Any]], untrained: float | None
+) -> None:
     costs = [point.cost.mean for point in points]
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         ax.set_xscale("log")
     front = sorted((point for point in points if point.front), key=lambda point: point.cost.mean)
-    ax.step(
-        [point.cost.mean for point in front], [point.quality.mean for point in front], where="post",
-        color="0.6", linewidth=0.9, zorder=1,
-    )  # fmt: skip
+    places = [point.cost.mean for point in front], [point.quality.mean for point in front]
+    ax.step(*places, where="post", color="0.6", linewidth=0.9, zorder=1)
     for point in points:
-        look = looks[point.label]
-        ax.errorbar(
-            point.cost.mean, point.quality.mean, xerr=_reach(point.cost), yerr=_reach(point.quality),
-            markersize=4.0, elinewidth=0.7, linestyle="", zorder=3, **look,
-        )  # fmt: skip
-        if point.front:
-            ring = {"markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 0.7}
-            ax.plot(point.cost.mean, point.quality.mean, marker="o", linestyle="", zorder=4, **ring)
+        _draw_point(ax, point, looks[point.label])
+    if untrained is not None:
+        ax.axhline(untrained, color=GREY, linestyle=":", linewidth=1.0)
     ax.margins(0.06)
 
 
-def _reach(summary: Summary) -> float | None:
-    reach = summary.high - summary.mean
-    return reach if isfinite(reach) else None
+def _draw_point(ax: "Axes", point: CostPoint, look: Mapping[str, Any]) -> None:
+    cost, quality = point.cost.mean, summarize(point.quality.values)
+    across = [[cost - point.cost.values.min()], [point.cost.values.max() - cost]]
+    up = quality.high - quality.mean if quality.n > 1 else None
+    bars = {"elinewidth": 0.7, "linestyle": "", "markersize": 4.0, "zorder": 3}
+    ax.errorbar(cost, quality.mean, xerr=across, yerr=up, **bars, **look)
+    if point.front:
+        ring = {"markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 0.7}
+        ax.plot(cost, quality.mean, marker="o", linestyle="", zorder=4, **ring)

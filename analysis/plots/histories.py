@@ -23,9 +23,7 @@ _LOOKS = {
 _BEST, _CHOSEN = "best so far", "chosen"
 
 
-def search_history(
-    results: Results, *, metric: str = "map_at_r", methods: Sequence[str] | None = None
-) -> "Figure":
+def search_history(results: Results, *, metric: str = "map_at_r", methods: Sequence[str] | None = None) -> "Figure":
     """One panel per search: the mean validation metric by setting number, the best so far, settings without a value.
 
     Args:
@@ -47,7 +45,9 @@ def search_history(
             _draw(ax, tried)
         for ax in subplots[::3]:
             ax.set_ylabel(wrapped(found[0].metric.title, 24))
-        handles = {label: handle for ax in subplots for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        handles = {
+            label: handle for ax in subplots for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+        }
         order = [label for label in labels if label in handles]
         add_legend(body, [handles[label] for label in order], order, width)
         return figure
@@ -66,7 +66,9 @@ def _draw(ax: "Axes", tried: Tried) -> None:
         values = np.array([setting.value for setting in complete])
         best = np.maximum.accumulate(values) if tried.sign > 0 else np.minimum.accumulate(values)
         ax.step(numbers, best, where="post", color="black", linewidth=1.0, label=_BEST)
-        ax.plot(numbers, values, linestyle="", marker="o", markersize=3.2, color=PALETTE[0], label=_LOOKS["complete"][2])
+        ax.plot(
+            numbers, values, linestyle="", marker="o", markersize=3.2, color=PALETTE[0], label=_LOOKS["complete"][2]
+        )
     for state in ("pruned", "failed", "unfinished"):
         _mark_without_value(ax, [each.number for each in tried.settings if each.state == state], state)
     for setting in complete:

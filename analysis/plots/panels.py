@@ -41,7 +41,7 @@ def legend_height(labels: Sequence[str], width: float) -> float:
     """Inches that `add_legend` needs."""
     columns = _columns(labels, width)
     lines = [wrapped(label, _characters(width)).count("\n") + 1 for label in labels]
-    return 0.06 + 0.135 * max((sum(lines[start:: columns]) for start in range(columns)), default=0) + 0.05
+    return 0.06 + 0.135 * max((sum(lines[start::columns]) for start in range(columns)), default=0) + 0.05
 
 
 def add_legend(body: "SubFigure", handles: Sequence[Any], labels: Sequence[str], width: float) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BEST, _OTHER, _LOST = "best setting", "other settings", "stopped early or failed (no value)"
 
+
 def parallel_coordinates(
     results: Results, *, metric: str = "map_at_r", methods: Sequence[str] | None = None
 ) -> "Figure":
@@ -82,7 +83,11 @@ def _draw(ax: "Axes", tried: Tried, labels: dict[str, str]) -> None:
             continue
         reached = _height(last, setting.value)
         goodness = reached if tried.sign > 0 else 1 - reached
-        look: dict[str, Any] = {"color": colormaps[SEQUENTIAL](0.9 * goodness), "linewidth": 0.9, "zorder": 2 + goodness}
+        look: dict[str, Any] = {
+            "color": colormaps[SEQUENTIAL](0.9 * goodness),
+            "linewidth": 0.9,
+            "zorder": 2 + goodness,
+        }
         if setting is best:
             look = {"color": "black", "linewidth": 1.6, "marker": "o", "markersize": 3.0, "zorder": 4}
         ax.plot(range(len(heights) + 1), [*heights, reached], **look)
@@ -133,7 +138,10 @@ def _ticks(dimension: Dimension, tried: Tried) -> list[tuple[float, str]]:
     if not dimension.key:
         known = [] if math.isnan(dimension.low) else sorted({dimension.low, dimension.high})
         return [(_height(dimension, value), f"{value:.{tried.metric.decimals}f}") for value in known]
-    return [(_height(dimension, value), f"{value:.2g}" if abs(value) < 100 else f"{value:.4g}") for value in _marks(dimension)]
+    return [
+        (_height(dimension, value), f"{value:.2g}" if abs(value) < 100 else f"{value:.4g}")
+        for value in _marks(dimension)
+    ]
 
 
 def _marks(dimension: Dimension) -> Sequence[float]:

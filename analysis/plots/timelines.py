@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,7 +147,10 @@ def _drawn(
     width = COLUMN if across == 1 else max(PAGE, 2.2 * across)
     more = legend_height(list(labels), width)
     events = "; marks: share of seeds with the event, rows in the legend's order"
-    foot = ["mean over seeds; band: lowest to highest seed" + (events if any(t.events for t in tracks) else ""), protocol]
+    foot = [
+        "mean over seeds; band: lowest to highest seed" + (events if any(t.events for t in tracks) else ""),
+        protocol,
+    ]
     figure, body, subplots = panel_grid(len(tracks), height=1.3, foot=foot, across=across, width=width, more=more)
     for index, (ax, track) in enumerate(zip(subplots, tracks, strict=True)):
         draw = _draw_events if track.events else _draw_lines
@@ -176,7 +178,9 @@ def _draw_lines(ax: "Axes", track: _Track, labels: Mapping[str, int], ranges: "p
         look = _look(labels, line) | ({"linewidth": _nested(labels, line)} if steps else {})
         epochs = curve["epoch"].to_numpy()
         ax.plot(epochs, curve["mean"].to_numpy(), drawstyle="steps-post" if steps else "default", **look)
-        reach = ranges.loc[[(study, cell, epoch) for study, cell, epoch in curve[["study", "cell", "epoch"]].to_numpy()]]
+        reach = ranges.loc[
+            [(study, cell, epoch) for study, cell, epoch in curve[["study", "cell", "epoch"]].to_numpy()]
+        ]
         low, high = (reach[key].to_numpy() for key in ("min", "max"))
         ax.fill_between(epochs, low, high, step="post" if steps else None, color=look["color"], alpha=0.12, linewidth=0)
 
