@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 from typing import Any, Literal
 
@@ -170,8 +171,8 @@ def _is_number(value: Any) -> bool:
 def _looks_geometric(ordered: Sequence[float]) -> bool:
     if len(ordered) < 3 or ordered[0] <= 0:
         return False
-    steps = [high - low for low, high in zip(ordered, ordered[1:], strict=False)]
-    ratios = [math.log(high / low) for low, high in zip(ordered, ordered[1:], strict=False)]
+    steps = [high - low for low, high in pairwise(ordered)]
+    ratios = [math.log(high / low) for low, high in pairwise(ordered)]
     return max(ratios) / min(ratios) < max(steps) / min(steps)
 
 

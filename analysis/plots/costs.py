@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _FRONT = "Pareto front"
 _NOTE = (
-    "mean over seeds; vertical: 95 % t-interval, horizontal: lowest to highest seed; ringed: on the front. What cost no "
-    "training of its own is no point"
+    "mean over seeds; vertical: 95 % t-interval, horizontal: lowest to highest seed; ringed: on the front. What cost "
+    "no training of its own is no point"
 )
 _TITLES = {
     "train_seconds": "Training time (s)",
@@ -58,7 +58,8 @@ def cost_quality(
 ) -> "Figure":
     """One panel per dataset, a point per method: the mean metric over its mean cost, 95 % t-intervals, Pareto front.
 
-    Of a method with several settings the one that validation chose is drawn, or all where nothing was validated. An untrained network is a line.
+    Of a method with several settings the one that validation chose is drawn, or all where nothing was validated. An
+    untrained network is a line.
 
     Args:
         results: one or several studies, finished or not.
@@ -101,16 +102,11 @@ def cost_points(results: Results, cells: Sequence[PlannedCell], quality: Metric,
     values = cell_samples(replicates, quality.column, factor=quality.factor)
     costs = cell_samples(replicates, price.column, factor=price.factor)
     known = [cell for cell in cells if cell.key in values and cell.key in costs]
-    known = [cell for cell in known if not _free(costs[cell.key])]
+    known = [cell for cell in known if cell.method != UNTRAINED and costs[cell.key].values.any()]
     labels = cell_labels(known)
     points = [CostPoint(labels[cell.key], cell.dataset, costs[cell.key], values[cell.key]) for cell in known]
     sign = 1.0 if quality.higher_is_better else -1.0
     return [_marked(point, points, sign) for point in points]
-
-
-def _free(costs: Sample) -> bool:
-    """Whether it cost no training of its own: an untrained network, another reading of trained ones."""
-    return not costs.values.any()
 
 
 def _marked(point: CostPoint, points: Sequence[CostPoint], sign: float) -> CostPoint:
@@ -145,9 +141,12 @@ def _line_handles() -> list[Any]:
 def _draw(
     ax: "Axes", points: Sequence[CostPoint], looks: Mapping[str, Mapping[str, Any]], untrained: float | None
 ) -> None:
+    from matplotlib.ticker import StrMethodFormatter
+
     costs = [point.cost.mean for point in points]
     if min(costs) > 0 and max(costs) / min(costs) > 20:
         ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     front = sorted((point for point in points if point.front), key=lambda point: point.cost.mean)
     places = [point.cost.mean for point in front], [point.quality.mean for point in front]
     ax.step(*places, where="post", color="0.6", linewidth=0.9, zorder=1)

@@ -53,11 +53,11 @@ def add_legend(body: "SubFigure", handles: Sequence[Any], labels: Sequence[str],
 
 def _columns(labels: Sequence[str], width: float) -> int:
     longest = min(max(map(len, labels), default=1), _characters(width))
-    return max(1, min(len(labels), int(width * _CHARACTERS / (longest + 6))))
+    return max(1, min(len(labels), int(width * _CHARACTERS / (longest + 8))))
 
 
 def _characters(width: float) -> int:
-    return int(width * _CHARACTERS) - 6
+    return int(width * _CHARACTERS) - 8
 
 
 def protocol_of(results: Results, runs: "frozenset[tuple[str, str]]") -> str:
