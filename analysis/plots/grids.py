@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analysis.cells import PlannedCell, planned_cells
+from analysis.cells import PlannedCell
 from analysis.labels import setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
+from analysis.plots.selection import cells_of, is_numeric, value_of, values_along
 from analysis.samples import EMPTY, CellKey, Sample, cell_samples
 from analysis.statistics import NAN, compare, summarize
 from trainables.errors import DmlStudyError
@@ -61,28 +62,17 @@ def arrange(
     results: Results, *, x: str | None, y: str | None, metric: str, methods: Sequence[str] | None, show: Show
 ) -> tuple[list[Panel], Grid]:
     """The panels of a heatmap and what they share; see `heatmap`."""
-    cells = _selected(planned_cells(results), methods)
+    cells = cells_of(results, methods)
     x, y = _parameters(results, cells, x, y)
-    crossed = [cell for cell in cells if _value(cell, x) is not None and _value(cell, y) is not None]
+    crossed = [cell for cell in cells if value_of(cell, x) is not None and value_of(cell, y) is not None]
     if not crossed:
         raise DmlStudyError(f"no method has both '{x}' and '{y}'; compared parameters: {', '.join(results.axes)}")
     found = find_metric(metric, set(results.replicates.columns))
     samples = cell_samples(results.replicates, found.column, factor=found.factor)
     keys = {key for cell in crossed for key in (cell.key, cell.baseline) if key is not None}
-    grid = Grid(x, y, _values(crossed, x), _upwards(_values(crossed, y)), found, show, frozenset(keys))
+    grid = Grid(x, y, values_along(crossed, x), _upwards(values_along(crossed, y)), found, show, frozenset(keys))
     panels = _panels(crossed, samples, grid)
     return panels, replace(grid, n=max(tile.n for panel in panels for tile in panel.tiles.values()))
-
-
-def _selected(cells: Sequence[PlannedCell], methods: Sequence[str] | None) -> list[PlannedCell]:
-    unknown = set(methods or ()) - {cell.method for cell in cells}
-    if unknown:
-        raise DmlStudyError(f"the results have no method {', '.join(map(repr, sorted(unknown)))}")
-    return [cell for cell in cells if methods is None or cell.method in methods]
-
-
-def _value(cell: PlannedCell, axis: str) -> Any:
-    return {"dataset": cell.dataset, "method": cell.method, "study": cell.study}.get(axis, cell.axes.get(axis))
 
 
 def _parameters(results: Results, cells: Sequence[PlannedCell], x: str | None, y: str | None) -> tuple[str, str]:
@@ -105,23 +95,12 @@ def _parameters(results: Results, cells: Sequence[PlannedCell], x: str | None, y
 
 def _numeric_axes(results: Results, cells: Sequence[PlannedCell], taken: tuple[str | None, ...]) -> tuple[str, ...]:
     axes = [axis for axis in results.axes if axis not in taken]
-    return tuple(axis for axis in axes if _is_numeric([_value(cell, axis) for cell in cells]))
-
-
-def _is_numeric(values: Sequence[Any]) -> bool:
-    known = [value for value in values if value is not None]
-    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
-
-
-def _values(cells: Sequence[PlannedCell], axis: str) -> list[Any]:
-    """Numbers in ascending order, anything else in the order of the plan."""
-    values = list(dict.fromkeys(_value(cell, axis) for cell in cells))
-    return sorted(values) if _is_numeric(values) else values
+    return tuple(axis for axis in axes if is_numeric([value_of(cell, axis) for cell in cells]))
 
 
 def _upwards(values: list[Any]) -> list[Any]:
     """Rows from the bottom: numbers rise, names are read from the top."""
-    return values if _is_numeric(values) else values[::-1]
+    return values if is_numeric(values) else values[::-1]
 
 
 def _panels(cells: Sequence[PlannedCell], samples: Samples, grid: Grid) -> list[Panel]:
@@ -133,7 +112,7 @@ def _panels(cells: Sequence[PlannedCell], samples: Samples, grid: Grid) -> list[
 
 
 def _panel_key(cell: PlannedCell, grid: Grid) -> tuple[Any, ...]:
-    own = [None if axis in (grid.x, grid.y) else _value(cell, axis) for axis in ("dataset", "study", "method")]
+    own = [None if axis in (grid.x, grid.y) else value_of(cell, axis) for axis in ("dataset", "study", "method")]
     rest = tuple((axis, value) for axis, value in cell.axes.items() if axis not in (grid.x, grid.y))
     return (*own, rest)
 
@@ -142,7 +121,7 @@ def _panel(cells: Sequence[PlannedCell], samples: Samples, grid: Grid, several: 
     dataset, study, method, rest = _panel_key(cells[0], grid)
     names = [name for index, name in ((0, dataset), (1, study)) if index in several and name]
     parts = [*names, *filter(None, [method, setting_text(dict(rest))])]
-    tiles = {(_value(cell, grid.x), _value(cell, grid.y)): _tile(cell, samples, grid.show) for cell in cells}
+    tiles = {(value_of(cell, grid.x), value_of(cell, grid.y)): _tile(cell, samples, grid.show) for cell in cells}
     return Panel(dataset or "", ", ".join(parts), _baseline(cells, samples), tiles)
 
 

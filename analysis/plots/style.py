@@ -21,15 +21,15 @@ DPI = 300
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito, "Color Universal Design" (2008), without yellow, which is faint on white."""
 DASHES = ("-", "--", "-.", ":")
-MARKERS = ("o", "s", "^", "D")
+MARKERS = ("o", "s", "^", "D", "v")
 SEQUENTIAL = "cividis"
 DIVERGING = "PuOr_r"
 GREY = "0.45"
 
-_FOOT_SIZE = 4.5
+_FOOT_SIZE = 6.0
 _FOOT_LINE = 1.25 * _FOOT_SIZE / 72
 _FOOT_MARGIN = 0.06
-_FOOT_CHARACTERS = 27
+_FOOT_CHARACTERS = 20
 """Of the foot: points, inches, inches, and characters per inch of width."""
 
 _WIDE_COVERAGE = {
@@ -100,14 +100,15 @@ def new_figure(width: float, height: float, *, foot: Sequence[str]) -> tuple["Fi
 
 def line_style(index: int, *, points: int) -> dict[str, Any]:
     """Look of the index-th line: seven colours, then the same with other dashes; markers where points are few."""
-    turn = index // len(PALETTE) % len(DASHES)
-    marker = MARKERS[turn] if points < 15 else ""
-    return {"color": PALETTE[index % len(PALETTE)], "linestyle": DASHES[turn], "marker": marker, "markersize": 2.4}
+    turn = index // len(PALETTE)
+    marker = MARKERS[turn % len(MARKERS)] if points < 15 else ""
+    color, dashes = PALETTE[index % len(PALETTE)], DASHES[turn % len(DASHES)]
+    return {"color": color, "linestyle": dashes, "marker": marker, "markersize": 2.4}
 
 
 def wrapped(text: str, width: int) -> str:
     """The text on several lines of at most `width` characters."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
+    return "\n".join(textwrap.wrap(text, width, break_long_words=True, break_on_hyphens=False)) or text
 
 
 def save(figure: "Figure", path: str | Path) -> list[Path]:

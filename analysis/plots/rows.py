@@ -1,0 +1,106 @@
+"""Named rows with a value each, in panels side by side: what bars, differences and gaps are drawn in."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from analysis.metrics import Metric
+from analysis.plots.charts import Spread, ends
+from analysis.plots.style import COLUMN, PAGE, new_figure, wrapped
+from analysis.statistics import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+_ROW = 0.2
+_TEXT_LINE = 0.115
+_LABEL_CHARACTERS = {COLUMN: 24, PAGE: 38}
+_CHARACTER = 0.055
+"""Inches: height of a row and of a line of its label, and the width of a letter."""
+
+
+BAR = 0.13
+"""Thickness of a bar, in the unit of the rows' heights."""
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """Axes side by side whose rows are the same, read from the top.
+
+    Attributes:
+        axes: one per panel; row `i` stands at height `places[i]`, and rows rise downwards.
+    """
+
+    figure: "Figure"
+    body: "SubFigure"
+    axes: "Sequence[Axes]"
+    places: Sequence[float]
+
+    def add_legend(self) -> None:
+        """What is labelled in any panel, below all of them."""
+        handles: dict[str, Any] = {}
+        for ax in self.axes:
+            found, names = ax.get_legend_handles_labels()
+            handles.update(dict(zip(names, found, strict=True)))
+        self.body.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles))
+
+
+def row_layout(
+    labels: Sequence[str], titles: Sequence[str], *, x_label: str, foot: Sequence[str], legend_lines: int = 0
+) -> RowLayout:
+    """An empty figure with a line of height for every row, more where its label is wrapped.
+
+    Args:
+        labels: of the rows.
+        titles: of the panels.
+        x_label: below every panel.
+        foot: as in `new_figure`.
+        legend_lines: height to leave below the panels, in lines of text.
+    """
+    width = COLUMN if len(titles) == 1 and max(map(len, labels)) <= 2 * _LABEL_CHARACTERS[COLUMN] else PAGE
+    texts = [wrapped(label, _LABEL_CHARACTERS[width]) for label in labels]
+    heights = [max(_ROW, _TEXT_LINE * (text.count("\n") + 1) + 0.04) for text in texts]
+    title_lines = max(wrapped(title, _title_width(width, titles)).count("\n") + 1 for title in titles)
+    height = sum(heights) + 0.14 * title_lines + 0.55 + 0.14 * legend_lines
+    figure, body = new_figure(width, height, foot=foot)
+    axes = list(body.subplots(1, len(titles), squeeze=False, sharey=True).ravel())
+    places = [sum(heights[:index]) + heights[index] / 2 for index in range(len(heights))]
+    for ax, title in zip(axes, titles, strict=True):
+        ax.set_title(wrapped(title, _title_width(width, titles)))
+        ax.set_xlabel(wrapped(x_label, _title_width(width, titles)))
+        ax.set_yticks(places, texts)
+        ax.set_ylim(sum(heights), 0)
+        ax.tick_params(axis="y", length=0)
+    for ax in axes[1:]:
+        ax.tick_params(axis="y", labelleft=False)
+    return RowLayout(figure, body, axes, places)
+
+
+def signed(number: float, metric: Metric) -> str:
+    """ "+1.20": a difference as a metric's decimals show it; nothing is below zero that rounds to it."""
+    return f"{number:+z.{metric.decimals}f}".replace("-", "−")
+
+
+def number_text(summary: Summary, spread: Spread, metric: Metric, *, most: int) -> str:
+    """ "51.20 ±0.35 (n=2)"; the number of seeds is said where it is below `most`."""
+    if not summary.n:
+        return "no result"
+    reach = ends(summary, spread)[1] - summary.mean
+    parts = [f"{summary.mean:.{metric.decimals}f}".replace("-", "−")]
+    parts += [f"±{reach:.{metric.decimals}f}"] if isfinite(reach) else []
+    parts += [f"(n={summary.n})"] if summary.n < most else []
+    return " ".join(parts)
+
+
+def value_column(ax: "Axes", places: Sequence[float], texts: Sequence[str], *, bold: Sequence[bool]) -> None:
+    """Numbers to the right of the panel, one per row."""
+    for place, text, strong in zip(places, texts, bold, strict=True):
+        weight = "bold" if strong else "normal"
+        beside = ax.get_yaxis_transform()
+        ax.text(1.02, place, text, transform=beside, va="center", fontsize=6, fontweight=weight)
+
+
+def _title_width(width: float, titles: Sequence[str]) -> int:
+    return max(12, int((width - 1.2) / len(titles) / _CHARACTER / 1.1))
