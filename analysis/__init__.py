@@ -4,11 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis import plots, tables
+    from analysis import claims, plots, ranks, tables
+    from analysis.claims import ClaimReport, check_claims
+    from analysis.importance import importance
     from analysis.loading import Results, load
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
+    "ClaimReport": "analysis.claims",
+    "check_claims": "analysis.claims",
+    "importance": "analysis.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
     "Table": "analysis.tables",
@@ -16,11 +21,24 @@ _HOMES = {
     "render": "analysis.tables",
 }
 
-__all__ = ["Results", "Table", "comparison_table", "load", "plots", "render", "tables"]
+__all__ = [
+    "ClaimReport",
+    "Results",
+    "Table",
+    "check_claims",
+    "claims",
+    "comparison_table",
+    "importance",
+    "load",
+    "plots",
+    "ranks",
+    "render",
+    "tables",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("plots", "tables"):
+    if name in ("claims", "plots", "ranks", "tables"):
         return importlib.import_module(f"analysis.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

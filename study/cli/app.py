@@ -2,7 +2,18 @@
 
 import typer
 
-from study.cli import datasets, doctor, exporting, importing, inspecting, invalidating, planning, reporting, running
+from study.cli import (
+    comparing,
+    datasets,
+    doctor,
+    exporting,
+    importing,
+    inspecting,
+    invalidating,
+    planning,
+    reporting,
+    running,
+)
 
 app = typer.Typer(
     name="dml-study",
@@ -26,6 +37,7 @@ app.command("logs", rich_help_panel="Look at runs")(inspecting.logs)
 app.command("debug", rich_help_panel="Look at runs")(running.debug)
 app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
+app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)

@@ -1,0 +1,9 @@
+"""Claims, "A > B on metric": every comparison tested, corrected for their number, and told in plain words."""
+
+from analysis.claims.checking import check_claims
+from analysis.claims.model import ClaimReport, Tested
+from analysis.claims.pairs import Claim
+from analysis.claims.rendering import FORMATS, render_claims
+from analysis.claims.starring import star_note, stars
+
+__all__ = ["FORMATS", "Claim", "ClaimReport", "Tested", "check_claims", "render_claims", "star_note", "stars"]
