@@ -230,7 +230,7 @@ def _set_axis(ax: "Axes", along: Along) -> None:
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
     ax.set_xlabel(wrapped(along.label, 30))
-    ax.margins(x=0.02 if not len(along.values) else 0.06)
+    ax.margins(x=0.08 if along.values else 0.02)
     if along.scale == "log":
         ax.set_xscale("log")
     if along.scale == "symlog":

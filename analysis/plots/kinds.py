@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class PlotOptions:
         x, y: compared parameters along the axes.
         show: values, or differences to each method's baseline.
         methods: those to draw; all where empty.
+        spread: what lines, bars and ± show; each kind's own default where empty.
     """
 
     metric: str = "map_at_r"
@@ -26,6 +28,7 @@ class PlotOptions:
     y: str | None = None
     show: Literal["value", "difference"] = "value"
     methods: tuple[str, ...] | None = None
+    spread: Literal["interval", "std"] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,10 @@ class Plot:
         summary: what it shows, in one line.
         draw: raises DmlStudyError with the reason where a study has no data for it. Imports what it needs itself, so
             that kinds can be listed without matplotlib.
+        about: the metric that files are named after.
     """
 
     name: str
     summary: str
     draw: "Callable[[Results, PlotOptions], Figure | list[Figure]]"
+    about: Callable[[PlotOptions], str] = attrgetter("metric")

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _ROW = 0.2
 _TEXT_LINE = 0.115
 _LABEL_CHARACTERS = {COLUMN: 24, PAGE: 38}
-_CHARACTER = 0.055
-"""Inches: height of a row and of a line of its label, and the width of a letter."""
+_CHARACTER, _SMALL_CHARACTER = 0.055, 0.047
+"""Inches: height of a row and of a line of its label; width of a letter of labels, and of values."""
+_HEADING = 12.0
+"""Points between a panel and its title, for what its values are called."""
 
 
 BAR = 0.13
@@ -51,34 +53,56 @@ class RowLayout:
 
 
 def row_layout(
-    labels: Sequence[str], titles: Sequence[str], *, x_label: str, foot: Sequence[str], legend_lines: int = 0
+    labels: Sequence[str],
+    titles: Sequence[str],
+    *,
+    values: Sequence[str],
+    x_label: str,
+    foot: Sequence[str],
+    legend_lines: int = 0,
 ) -> RowLayout:
     """An empty figure with a line of height for every row, more where its label is wrapped.
 
     Args:
         labels: of the rows.
         titles: of the panels.
+        values: what `value_column` writes beside the panels, for the room that it takes.
         x_label: below every panel.
         foot: as in `new_figure`.
         legend_lines: height to leave below the panels, in lines of text.
     """
-    width = COLUMN if len(titles) == 1 and max(map(len, labels)) <= 2 * _LABEL_CHARACTERS[COLUMN] else PAGE
+    width, room = _widths(labels, len(titles), max(map(len, values)))
     texts = [wrapped(label, _LABEL_CHARACTERS[width]) for label in labels]
     heights = [max(_ROW, _TEXT_LINE * (text.count("\n") + 1) + 0.04) for text in texts]
-    title_lines = max(wrapped(title, _title_width(width, titles)).count("\n") + 1 for title in titles)
-    height = sum(heights) + 0.14 * title_lines + 0.55 + 0.14 * legend_lines
+    letters = max(12, int(room / _CHARACTER))
+    title_lines = max(wrapped(title, letters).count("\n") + 1 for title in titles)
+    height = sum(heights) + 0.14 * title_lines + 0.65 + 0.14 * legend_lines
     figure, body = new_figure(width, height, foot=foot)
     axes = list(body.subplots(1, len(titles), squeeze=False, sharey=True).ravel())
     places = [sum(heights[:index]) + heights[index] / 2 for index in range(len(heights))]
     for ax, title in zip(axes, titles, strict=True):
-        ax.set_title(wrapped(title, _title_width(width, titles)))
-        ax.set_xlabel(wrapped(x_label, _title_width(width, titles)))
+        ax.set_title(wrapped(title, letters), pad=_HEADING)
+        ax.set_xlabel(wrapped(x_label, letters))
         ax.set_yticks(places, texts)
         ax.set_ylim(sum(heights), 0)
+        ax.locator_params(axis="x", nbins=max(2, int(room / 0.42)))
         ax.tick_params(axis="y", length=0)
     for ax in axes[1:]:
         ax.tick_params(axis="y", labelleft=False)
     return RowLayout(figure, body, axes, places)
+
+
+def _widths(labels: Sequence[str], panels: int, characters: int) -> tuple[float, float]:
+    """Of the figure, and about what is left to each panel beside its values, in inches."""
+    longest = max(map(len, labels))
+
+    def room(width: float) -> float:
+        beside = min(longest, _LABEL_CHARACTERS[width]) * _CHARACTER
+        return (width - beside) / panels - characters * _SMALL_CHARACTER - 0.1
+
+    narrow = panels == 1 and longest <= 2 * _LABEL_CHARACTERS[COLUMN] and room(COLUMN) >= 0.8
+    width = COLUMN if narrow else PAGE
+    return width, max(room(width), 0.6)
 
 
 def signed(number: float, metric: Metric) -> str:
@@ -106,7 +130,3 @@ def value_column(
         weight = "bold" if strong else "normal"
         beside = ax.get_yaxis_transform()
         ax.text(1.02, place, text, transform=beside, va="center", fontsize=6, fontweight=weight)
-
-
-def _title_width(width: float, titles: Sequence[str]) -> int:
-    return max(12, int((width - 1.2) / len(titles) / _CHARACTER / 1.1))

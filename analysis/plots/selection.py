@@ -46,8 +46,8 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 
 def values_along(cells: Sequence[PlannedCell], axis: str) -> list[Any]:
-    """Distinct values: numbers in ascending order, anything else in the order of the plan."""
-    values = list(dict.fromkeys(value_of(cell, axis) for cell in cells))
+    """Distinct values of cells that have one: numbers in ascending order, anything else in the order of the plan."""
+    values = [value for value in dict.fromkeys(value_of(cell, axis) for cell in cells) if value is not None]
     return sorted(values) if is_numeric(values) else values
 
 

@@ -128,14 +128,19 @@ def _draw(
     students: Mapping[CellKey, Student], datasets: Sequence[str], metric: Metric, spread: Spread, foot: Sequence[str]
 ) -> "Figure":
     rows = entries([student.cell for student in students.values()])
-    layout = row_layout([row.label for row in rows], datasets, x_label=metric.title, foot=foot, legend_lines=1)
-    for ax, dataset in zip(layout.axes, datasets, strict=True):
-        for row, place in zip(rows, layout.places, strict=True):
-            if dataset in row.cells:
-                _draw_row(ax, place, students[row.cells[dataset].key], spread)
-        here = [students[row.cells[dataset].key] if dataset in row.cells else None for row in rows]
-        texts = ["" if student is None else _text(student, metric) for student in here]
-        value_column(ax, layout.places, texts, heading="to teacher", bold=[False] * len(texts))
+    shown = {
+        dataset: [students[row.cells[dataset].key] if dataset in row.cells else None for row in rows]
+        for dataset in datasets
+    }
+    texts = {dataset: [_text(student, metric) for student in found] for dataset, found in shown.items()}
+    every = [text for found in texts.values() for text in found]
+    labels = [row.label for row in rows]
+    layout = row_layout(labels, datasets, values=every, x_label=metric.title, foot=foot, legend_lines=1)
+    for ax, (dataset, found) in zip(layout.axes, shown.items(), strict=True):
+        for student, place in zip(found, layout.places, strict=True):
+            if student is not None:
+                _draw_row(ax, place, student, spread)
+        value_column(ax, layout.places, texts[dataset], heading="to teacher", bold=[False] * len(rows))
         ax.margins(x=0.08)
     layout.add_legend()
     return layout.figure
@@ -159,7 +164,9 @@ def _draw_row(ax: "Axes", place: float, student: Student, spread: Spread) -> Non
             ax.plot([sample.mean], [place], linestyle="", label=label, **{"markersize": 4.0, **look})
 
 
-def _text(student: Student, metric: Metric) -> str:
+def _text(student: Student | None, metric: Metric) -> str:
+    if student is None:
+        return ""
     if not student.student.n:
         return "no result"
     gap = compare(student.student, student.teacher)

@@ -25,6 +25,8 @@ def draw(results: "Results", kinds: Sequence[str], options: "PlotOptions", targe
         ConfigError: one file for several figures, or a place that cannot be written.
         DmlStudyError: the study has no data for a figure that was asked for by name, or for any.
     """
+    from analysis.plots.registry import PLOTS
+
     names = _names(kinds)
     single = target.suffix != "" and not target.is_dir()
     if single and len(names) > 1:
@@ -36,7 +38,7 @@ def draw(results: "Results", kinds: Sequence[str], options: "PlotOptions", targe
     figures, reasons = _figures(results, names, options)
     if not figures or (named and reasons):
         raise DmlStudyError("nothing to draw\n" + "\n".join(f"  {name}: {why}" for name, why in reasons.items()))
-    places = {name: target if single else target / f"{name}-{options.metric}" for name in figures}
+    places = {name: target if single else target / f"{name}-{PLOTS[name].about(options)}" for name in figures}
     return [file for name, drawn in figures.items() for file in _saved(drawn, places[name])]
 
 

@@ -141,6 +141,17 @@ def plot(
             help="value, or difference: to each method's baseline.",
         ),
     ] = "value",
+    spread: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHAT",
+            callback=one_of("interval", "std"),
+            help="What bands, bars and ± are: interval (95 %, of the mean) or std; by default each kind's own.",
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Draw only this method; may be repeated.")
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -159,7 +170,14 @@ def plot(
     from study.wording import relative
 
     results = load_results(studies)
-    options = PlotOptions(metric=metric, x=x, y=y, show="difference" if show == "difference" else "value")
+    options = PlotOptions(
+        metric=metric,
+        x=x,
+        y=y,
+        show="difference" if show == "difference" else "value",
+        methods=tuple(method) if method else None,
+        spread="interval" if spread == "interval" else "std" if spread == "std" else None,
+    )
     if LIST in (kind or ()):
         _list_kinds(results, options)
         return

@@ -67,7 +67,7 @@ def sensitivity(
 def varying_axes(results: Results, methods: Sequence[str] | None = None) -> list[str]:
     """Compared numeric parameters with several values."""
     cells = cells_of(results, methods)
-    known = {axis: [value for value in values_along(cells, axis) if value is not None] for axis in results.axes}
+    known = {axis: values_along(cells, axis) for axis in results.axes}
     return [axis for axis, values in known.items() if is_numeric(values) and len(values) > 1]
 
 

@@ -63,7 +63,7 @@ def bars(
 
 
 def _note(rows: Sequence[Entry], samples: Mapping[CellKey, Sample], spread: Spread) -> str:
-    most = max(samples.get(cell.key, EMPTY).n for row in rows for cell in row.cells.values())
+    most = _most(rows, samples)
     if most < 2:
         return "one seed"
     shown = "95 % t-interval of the mean" if spread == "interval" else "± standard deviation over seeds"
@@ -78,32 +78,35 @@ def _draw(
     spread: Spread,
     foot: Sequence[str],
 ) -> "Figure":
-    layout = row_layout([row.label for row in rows], datasets, x_label=metric.title, foot=foot)
-    most = max(samples.get(cell.key, EMPTY).n for row in rows for cell in row.cells.values())
-    for ax, dataset in zip(layout.axes, datasets, strict=True):
-        found = [samples.get(row.cells[dataset].key, EMPTY) if dataset in row.cells else EMPTY for row in rows]
-        _draw_panel(ax, layout, rows, found, metric, spread, most)
+    most = _most(rows, samples)
+    shown = {dataset: [_sample(row, dataset, samples) for row in rows] for dataset in datasets}
+    texts = {
+        dataset: [number_text(summarize(sample.values), spread, metric, most=most) for sample in found]
+        for dataset, found in shown.items()
+    }
+    every = [text for found in texts.values() for text in found]
+    layout = row_layout([row.label for row in rows], datasets, values=every, x_label=metric.title, foot=foot)
+    for ax, (dataset, found) in zip(layout.axes, shown.items(), strict=True):
+        _draw_bars(ax, layout, rows, found, spread)
+        bold = bold_cells(found, higher_is_better=metric.higher_is_better)
+        value_column(ax, layout.places, texts[dataset], heading="mean ±", bold=bold)
     return layout.figure
 
 
-def _draw_panel(
-    ax: "Axes",
-    layout: RowLayout,
-    rows: Sequence[Entry],
-    samples: Sequence[Sample],
-    metric: Metric,
-    spread: Spread,
-    most: int,
-) -> None:
-    summaries = [summarize(sample.values) for sample in samples]
-    for row, place, summary in zip(rows, layout.places, summaries, strict=True):
-        if not summary.n:
+def _most(rows: Sequence[Entry], samples: Mapping[CellKey, Sample]) -> int:
+    return max(samples.get(cell.key, EMPTY).n for row in rows for cell in row.cells.values())
+
+
+def _sample(row: Entry, dataset: str, samples: Mapping[CellKey, Sample]) -> Sample:
+    return samples.get(row.cells[dataset].key, EMPTY) if dataset in row.cells else EMPTY
+
+
+def _draw_bars(ax: "Axes", layout: RowLayout, rows: Sequence[Entry], samples: Sequence[Sample], spread: Spread) -> None:
+    for row, place, sample in zip(rows, layout.places, samples, strict=True):
+        if not sample.n:
             continue
+        summary = summarize(sample.values)
         ax.barh(place, summary.mean, height=BAR, color=_LIGHT if row.label == UNTRAINED else PALETTE[5])
         low, high = ends(summary, spread)
         if isfinite(low):
             ax.plot([low, high], [place, place], color="black", linewidth=0.9, solid_capstyle="butt")
-    texts = [number_text(summary, spread, metric, most=most) for summary in summaries]
-    value_column(
-        ax, layout.places, texts, heading="mean ±", bold=bold_cells(samples, higher_is_better=metric.higher_is_better)
-    )
