@@ -24,7 +24,10 @@ Scale = Literal["linear", "log", "symlog", "names"]
 _REFERENCE_LOOKS = (":", "--", "-.")
 _MANY_LINES = 6
 _LEGEND_CHARACTERS = 19
-"""Of a legend, per inch of width."""
+_KEY = 10
+"""Letters of a legend per inch of width, and what a line's sample and the space between columns take, in letters."""
+_AXIS_CHARACTERS = 13
+"""Of a label of an axis, per inch."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def _draw(panels: Sequence[Panel], along: Along, y_label: str, look: Look, proto
     subplots = list(body.subplots(down, across, squeeze=False).ravel())
     for ax, panel in zip(subplots, panels, strict=False):
         _draw_panel(ax, panel, labels, others, along, look)
+        ax.set_xlabel(wrapped((panel.along or along).label, int(width / across * _AXIS_CHARACTERS)))
     for ax in subplots[::across]:
         ax.set_ylabel(wrapped(y_label, 34))
     for unused in subplots[len(panels) :]:
@@ -229,7 +233,6 @@ def _draw_reference(ax: "Axes", reference: Reference, index: int) -> None:
 def _set_axis(ax: "Axes", along: Along) -> None:
     from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-    ax.set_xlabel(wrapped(along.label, 30))
     ax.margins(x=0.08 if along.values else 0.02)
     if along.scale == "log":
         ax.set_xscale("log")
@@ -259,13 +262,13 @@ def _slant(ax: "Axes", texts: Sequence[str]) -> None:
 def legend_shape(labels: Sequence[str], width: float) -> tuple[int, int]:
     """Columns and lines of text of a legend below the panels."""
     longest = min(max(map(len, labels)), _label_width(width))
-    columns = max(1, min(len(labels), int(width * _LEGEND_CHARACTERS / (longest + 7))))
+    columns = max(1, min(len(labels), int(width * _LEGEND_CHARACTERS / (longest + _KEY))))
     text_lines = sum(wrapped(label, _label_width(width)).count("\n") + 1 for label in labels)
     return columns, ceil(text_lines / columns)
 
 
 def _label_width(width: float) -> int:
-    return int(width * _LEGEND_CHARACTERS) - 6
+    return int(width * _LEGEND_CHARACTERS) - _KEY
 
 
 def add_legend(

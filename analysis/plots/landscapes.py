@@ -10,7 +10,7 @@ import numpy as np
 from analysis.labels import axis_labels
 from analysis.loading import Results
 from analysis.plots.panels import panel_grid, protocol_of
-from analysis.plots.style import COLUMN, GREY, PAGE, SEQUENTIAL, plain_log_ticks, style, wrapped
+from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, SEQUENTIAL, plain_log_ticks, style, wrapped
 from analysis.samples import Floats
 from analysis.tried import Dimension, Setting, Tried, tried_settings
 from trainables.errors import DmlStudyError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.tri import Triangulation
 
 _LEVELS = 8
+_MARGIN = 0.06
 _FEWEST = 4
 """Settings that are worth contours: three make one triangle."""
 
@@ -97,25 +98,31 @@ def _landscape(tried: Tried, x: str | None, y: str | None) -> Landscape | None:
 
 
 def _triangles(landscape: Landscape) -> "Triangulation | None":
-    """Between complete settings, in the coordinates of the picture; None where they lie on one line."""
+    """Between complete settings, where they stand in the picture; None where they lie on one line."""
     from matplotlib.tri import Triangulation
 
     points = landscape.places(landscape.known)
     if len(points) < _FEWEST:
         return None
-    shown = np.column_stack([_shown(points[:, 0], landscape.x), _shown(points[:, 1], landscape.y)])
+    columns = [_scaled(points[:, index], each) for index, each in enumerate((landscape.x, landscape.y))]
     try:
-        triangles = Triangulation(shown[:, 0], shown[:, 1]).triangles
+        return Triangulation(*columns)
     except RuntimeError:  # what Qhull says of points on one line
         return None
-    return Triangulation(points[:, 0], points[:, 1], triangles=triangles)
 
 
-def _shown(values: Floats, dimension: Dimension) -> Floats:
-    """From 0 to 1 along the axis."""
-    scaled = np.log(values) if dimension.log else values
-    width = float(np.ptp(scaled)) or 1.0
-    return np.asarray((scaled - scaled.min()) / width)
+def _scaled(values: Floats, dimension: Dimension) -> Floats:
+    """In units of the whole space, so that neither parameter outweighs the other."""
+    low, high, here = dimension.low, dimension.high, values
+    if dimension.log:
+        low, high, here = np.log(low), np.log(high), np.log(values)
+    return np.asarray((here - low) / (high - low))
+
+
+def _unscaled(places: Floats, dimension: Dimension) -> Floats:
+    if dimension.log:
+        return np.asarray(dimension.low * (dimension.high / dimension.low) ** places)
+    return np.asarray(dimension.low + (dimension.high - dimension.low) * places)
 
 
 def _draw(results: Results, landscapes: Sequence[Landscape]) -> "Figure":
@@ -147,25 +154,33 @@ def _note(landscapes: Sequence[Landscape]) -> str:
 
 
 def _draw_panel(ax: "Axes", landscape: Landscape) -> Any:
-    triangulation = _triangles(landscape)
     values = np.array([setting.value for setting in landscape.known])
-    for name, axis, dimension in (("x", ax.xaxis, landscape.x), ("y", ax.yaxis, landscape.y)):
+    filled = ax.tricontourf(_triangles(landscape), values, levels=_levels(values), cmap=SEQUENTIAL)
+    sides = (landscape.x, landscape.y)
+    for path in filled.get_paths():  # matplotlib interpolates in the coordinates that it is given
+        path.vertices = np.column_stack([_unscaled(path.vertices[:, index], each) for index, each in enumerate(sides)])
+    _draw_settings(ax, landscape)
+    points = landscape.places(landscape.tried.settings)
+    for index, (name, axis, dimension) in enumerate(zip("xy", (ax.xaxis, ax.yaxis), sides, strict=True)):
         if dimension.log:
             ax.set(**{f"{name}scale": "log"})
             plain_log_ticks(axis)
-    filled = ax.tricontourf(triangulation, values, levels=_levels(values), cmap=SEQUENTIAL)
-    dots = landscape.places(landscape.known)
+        places = _scaled(points[:, index], dimension)
+        margin = _MARGIN * float(np.ptp(places))
+        ax.set(**{f"{name}lim": _unscaled(np.array([places.min() - margin, places.max() + margin]), dimension)})
+    return filled
+
+
+def _draw_settings(ax: "Axes", landscape: Landscape) -> None:
     edge: Any = {"markeredgecolor": "white", "markeredgewidth": 0.5, "linestyle": ""}
+    dots = landscape.places(landscape.known)
     ax.plot(dots[:, 0], dots[:, 1], marker="o", color="black", markersize=3.2, label="settings", **edge)
     best = landscape.tried.best
     if best is not None:
-        ax.plot(*landscape.places([best])[0], marker="*", color="#D55E00", markersize=9.0, label="best", **edge)
+        ax.plot(*landscape.places([best])[0], marker="*", color=PALETTE[1], markersize=9.0, label="best", **edge)
     lost = landscape.places([setting for setting in landscape.tried.settings if setting not in landscape.known])
     if len(lost):
         ax.plot(lost[:, 0], lost[:, 1], marker="x", color=GREY, markersize=3.0, linestyle="", label="stopped")
-    ax.use_sticky_edges = False
-    ax.margins(0.06)
-    return filled
 
 
 def _levels(values: Floats) -> Any:

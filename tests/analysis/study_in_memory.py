@@ -41,6 +41,8 @@ class Study:
     seeds: Sequence[int] = (0, 1, 2)
     folds: int = 1
     protocol: Row = field(default_factory=lambda: dict(PROTOCOL))
+    claims: list[Row] = field(default_factory=list)
+    searches: list[Row] = field(default_factory=list)
     methods: list[Row] = field(default_factory=list)
     cells: list[Row] = field(default_factory=list)
     runs: dict[str, Row] = field(default_factory=dict)
@@ -117,9 +119,10 @@ class Study:
             "study": self.name,
             "axes": self.axes,
             "methods": self.methods,
-            "claims": [],
+            "claims": self.claims,
             "protocol": self.protocol,
             "cells": self.cells,
+            "searches": self.searches,
         }
 
     def results(self) -> Results:

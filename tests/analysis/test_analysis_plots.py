@@ -1,21 +1,17 @@
 """Figures: what they show, and that texts do not run into each other."""
 
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from figure_checks import LONG, ODD, assert_nothing_overlaps, texts_in
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from study_in_memory import Study
 
 from analysis import plots
 from trainables.errors import DmlStudyError
-
-LONG = "norm-softmax with a very long descriptive name that goes on and on"
 
 
 def grid_study(methods: int = 1, *, name: str = "method", missing: bool = True) -> Study:
@@ -47,39 +43,6 @@ def panels(figure: Figure) -> list[Any]:
     return [ax for ax in figure.axes if ax.get_visible() and ax.images]
 
 
-def texts_in(figure: Figure) -> list[str]:
-    return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
-
-
-def _beyond_the_axis(ax: Any) -> list[Text]:
-    """Labels of ticks outside the limits: they exist and are not drawn."""
-    result = []
-    for axis in (ax.xaxis, ax.yaxis):
-        low, high = sorted(axis.get_view_interval())
-        result += [tick.label1 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-        result += [tick.label2 for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high]
-    return result
-
-
-def assert_nothing_overlaps(figure: Figure) -> None:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    renderer = canvas.get_renderer()
-    shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
-    hidden = {label for ax in figure.axes for label in _beyond_the_axis(ax)}
-    shown = [text for text in shown if text not in hidden and (text.axes is None or text.axes.get_visible())]
-    boxes = {text: text.get_window_extent(renderer) for text in shown if text.get_rotation() in (0.0, 90.0)}
-    for first, second in combinations(boxes, 2):
-        one, two = boxes[first], boxes[second]
-        width = min(one.x1, two.x1) - max(one.x0, two.x0)
-        height = min(one.y1, two.y1) - max(one.y0, two.y0)
-        assert width < 1 or height < 1, (first.get_text(), second.get_text())
-    page = figure.bbox
-    for text, box in boxes.items():
-        assert box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1, text.get_text()
-        assert box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1, text.get_text()
-
-
 def test_heatmap_infers_its_parameters_and_sorts_numbers() -> None:
     (ax,) = panels(plots.heatmap(grid_study().results()))
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("ratio", "mixup alpha")
@@ -98,6 +61,33 @@ def test_heatmap_shows_means_spreads_and_what_is_missing() -> None:
     assert data.mask.tolist() == [[False, False], [True, True]]
     assert data[0].tolist() == pytest.approx([60.0, 55.0])
     assert len([patch for patch in ax.patches if patch.get_hatch()]) == 2
+
+
+def marked(values: dict[tuple[int, float], list[float]], **options: Any) -> tuple[list[tuple[float, float]], list[str]]:
+    """Places of the frames, and bold texts, of a heatmap with these cells."""
+    study = Study(axes=["loss.scale", "synthesis.ratio"], seeds=range(5))
+    for (scale, ratio), column in values.items():
+        study.add("a", list(column), loss__scale=scale, synthesis__ratio=ratio)
+    (ax,) = panels(plots.heatmap(study.results(), **options))
+    frames = [patch.get_center() for patch in ax.patches if not patch.get_fill()]
+    bold = [text.get_text().split("\n")[0] for text in ax.texts if text.get_fontweight() == "bold"]
+    return [(round(x), round(y)) for x, y in frames], bold
+
+
+def test_heatmap_frames_the_best_and_writes_bold_what_tables_do() -> None:
+    noisy, near, far = [0.70, 0.72, 0.71, 0.69, 0.73], [0.71, 0.70, 0.70, 0.70, 0.72], [0.60, 0.61, 0.60, 0.61, 0.62]
+    cells = {(1, 0.5): far, (2, 0.5): noisy, (1, 1.0): near, (2, 1.0): far}
+    assert marked(cells) == ([(1, 0)], ["71.00", "70.60"])
+    few = {place: values[:3] for place, values in cells.items()}
+    assert marked(few) == ([(1, 0)], ["71.00"])
+    assert marked(cells, metric="map_at_r", show="value", spread="interval")[0] == [(1, 0)]
+
+
+def test_heatmap_shows_intervals_where_asked() -> None:
+    study = Study(axes=["loss.scale", "synthesis.ratio"])
+    study.add("a", [0.5, 0.6, 0.7], loss__scale=1, synthesis__ratio=0.5)
+    (ax,) = panels(plots.heatmap(study.results(), spread="interval"))
+    assert [text.get_text() for text in ax.texts] == ["60.00\n±24.84"]
 
 
 def test_heatmap_of_differences_is_paired_and_centred_on_zero() -> None:
@@ -205,7 +195,7 @@ def test_curves_without_data_say_what_is_missing() -> None:
         plots.learning_curves(with_curves(grid_study(0)).results(), phase="refit")
 
 
-@pytest.mark.parametrize(("methods", "name"), [(1, "m"), (1, LONG), (10, LONG), (2, "β $a_b$ ^ {")])
+@pytest.mark.parametrize(("methods", "name"), [(1, "m"), (1, LONG), (10, LONG), (2, ODD)])
 def test_texts_do_not_overlap_and_stay_on_the_page(methods: int, name: str) -> None:
     study = grid_study(methods, name=name)
     assert_nothing_overlaps(plots.heatmap(study.results()))
