@@ -29,7 +29,11 @@ class Profile:
 
 
 def profiles(
-    samples: Mapping[str, Mapping[str, Sample]], distances: Sequence[float] | Floats, *, higher_is_better: bool, seed: int = 0
+    samples: Mapping[str, Mapping[str, Sample]],
+    distances: Sequence[float] | Floats,
+    *,
+    higher_is_better: bool,
+    seed: int = 0,
 ) -> dict[str, Profile]:
     """The profile of every method.
 
@@ -39,7 +43,8 @@ def profiles(
         seed: of the bootstrap.
 
     Source: Dolan and Moré, "Benchmarking optimization software with performance profiles", 2002, with differences in
-    place of ratios; bands: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021.
+    place of ratios; bands: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+    NeurIPS 2021.
     """
     points = np.asarray(distances, dtype=float)
     gaps = {dataset: _gaps(each, higher_is_better=higher_is_better) for dataset, each in samples.items()}
@@ -68,4 +73,4 @@ def _profile(gaps: Sequence[Floats], points: Floats, seed: int) -> Profile:
     found = stats.bootstrap(
         tuple(gaps), share, n_resamples=RESAMPLES, batch=200, method="percentile", vectorized=True, rng=random
     )
-    return Profile(value, found.confidence_interval.low, found.confidence_interval.high)
+    return Profile(value, *map(np.asarray, found.confidence_interval))

@@ -4,11 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.plots.costs import cost_quality
+    from analysis.plots.critical import critical_difference_diagram
     from analysis.plots.curves import learning_curves
     from analysis.plots.heatmaps import heatmap
+    from analysis.plots.histories import search_history
+    from analysis.plots.importances import importance_bars
     from analysis.plots.kinds import Plot, PlotOptions
+    from analysis.plots.parallel import parallel_coordinates
+    from analysis.plots.profile_curves import performance_profiles
     from analysis.plots.registry import PLOTS
     from analysis.plots.style import save
+    from analysis.plots.timelines import timelines
 
 _HOMES = {
     "PLOTS": "registry",
@@ -16,10 +23,31 @@ _HOMES = {
     "PlotOptions": "kinds",
     "heatmap": "heatmaps",
     "learning_curves": "curves",
+    "timelines": "timelines",
+    "search_history": "histories",
+    "importance_bars": "importances",
+    "parallel_coordinates": "parallel",
+    "performance_profiles": "profile_curves",
+    "critical_difference_diagram": "critical",
+    "cost_quality": "costs",
     "save": "style",
 }
 
-__all__ = ["PLOTS", "Plot", "PlotOptions", "heatmap", "learning_curves", "save"]
+__all__ = [
+    "PLOTS",
+    "Plot",
+    "PlotOptions",
+    "cost_quality",
+    "critical_difference_diagram",
+    "heatmap",
+    "importance_bars",
+    "learning_curves",
+    "parallel_coordinates",
+    "performance_profiles",
+    "save",
+    "search_history",
+    "timelines",
+]
 
 
 def __getattr__(name: str) -> Any:

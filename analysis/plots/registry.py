@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from analysis.plots.kinds import Plot, PlotOptions
+from analysis.plots.study_kinds import STUDY_PLOTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,4 +31,4 @@ _COMPARISONS = (
     Plot("curves", "learning curves by epoch, with intervals over seeds", _curves),
 )
 
-PLOTS: dict[str, Plot] = {plot.name: plot for plot in (*_COMPARISONS,)}
+PLOTS: dict[str, Plot] = {plot.name: plot for plot in (*_COMPARISONS, *STUDY_PLOTS)}
