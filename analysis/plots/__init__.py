@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis.plots.costs import cost_quality
     from analysis.plots.critical import critical_difference_diagram
+    from analysis.plots.curricula import timelines
     from analysis.plots.curves import learning_curves
     from analysis.plots.heatmaps import heatmap
     from analysis.plots.histories import search_history
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from analysis.plots.profile_curves import performance_profiles
     from analysis.plots.registry import PLOTS
     from analysis.plots.style import save
-    from analysis.plots.timelines import timelines
 
 _HOMES = {
     "PLOTS": "registry",
@@ -23,7 +23,7 @@ _HOMES = {
     "PlotOptions": "kinds",
     "heatmap": "heatmaps",
     "learning_curves": "curves",
-    "timelines": "timelines",
+    "timelines": "curricula",
     "search_history": "histories",
     "importance_bars": "importances",
     "parallel_coordinates": "parallel",

@@ -53,7 +53,8 @@ def performance_profiles(
         )
     kept = {dataset: {method: each[method] for method in whole} for dataset, each in samples.items()}
     distances = _distances(kept)
-    curves = profiles(kept, distances, higher_is_better=found.higher_is_better)
+    resamples = RESAMPLES if len(whole) <= _BANDS else 0
+    curves = profiles(kept, distances, higher_is_better=found.higher_is_better, resamples=resamples)
     width = COLUMN if len(whole) <= 10 else PAGE
     labels = cell_labels(cells)
     with style():
@@ -104,8 +105,7 @@ def _draw(ax: "Axes", curves: Mapping[str, Profile], distances: Floats, metric: 
         look: dict[str, Any] = line_style(index, points=_POINTS)
         ax.step(distances, 100 * curve.share, where="post", label=label, **look)
         band = {"color": look["color"], "alpha": 0.13, "linewidth": 0}
-        if len(curves) <= _BANDS:
-            ax.fill_between(distances, 100 * curve.low, 100 * curve.high, step="post", **band)
+        ax.fill_between(distances, 100 * curve.low, 100 * curve.high, step="post", **band)
     unit = {"%": " (points)", "": ""}.get(metric.unit, f" ({metric.unit})")
     ax.set_xlabel(wrapped(f"Distance to the best mean {metric.label}{unit}", 60))
     ax.set_ylabel(

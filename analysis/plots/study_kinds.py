@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _timelines(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.timelines import timelines
+    from analysis.plots.curricula import timelines
 
     return timelines(results, metric=options.metric, methods=options.methods)
 

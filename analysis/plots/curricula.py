@@ -31,7 +31,7 @@ QUANTITIES = {
     "synthesis_spread": "Spread of synthetic samples",
     "synthesis_critic_gap": "Critic's gap",
     "ccp_round": "Rounds of constraints",
-    "ccp_reinitialized": "Re-initialisations",
+    "ccp_reinitialized": "Reinitialised",
     "ccp_covering_radius": "Covering radius",
 }
 """Labels of recorded quantities; those of plugins go by their names."""
