@@ -29,7 +29,12 @@ class Profile:
 
 
 def profiles(
-    samples: Mapping[str, Mapping[str, Sample]], distances: Sequence[float] | Floats, *, higher_is_better: bool, seed: int = 0
+    samples: Mapping[str, Mapping[str, Sample]],
+    distances: Sequence[float] | Floats,
+    *,
+    higher_is_better: bool,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Profile]:
     """The profile of every method.
 
@@ -37,14 +42,16 @@ def profiles(
         samples: by dataset and method; every method on every dataset.
         distances: [T] in the unit of the samples, not negative.
         seed: of the bootstrap.
+        resamples: of the bootstrap; 0 for none.
 
     Source: Dolan and Moré, "Benchmarking optimization software with performance profiles", 2002, with differences in
-    place of ratios; bands: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", 2021.
+    place of ratios; bands: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+    NeurIPS 2021.
     """
     points = np.asarray(distances, dtype=float)
     gaps = {dataset: _gaps(each, higher_is_better=higher_is_better) for dataset, each in samples.items()}
     methods = dict.fromkeys(method for each in samples.values() for method in each)
-    return {method: _profile([gap[method] for gap in gaps.values()], points, seed) for method in methods}
+    return {method: _profile([gap[method] for gap in gaps.values()], points, seed, resamples) for method in methods}
 
 
 def _gaps(samples: Mapping[str, Sample], *, higher_is_better: bool) -> dict[str, Floats]:
@@ -54,18 +61,18 @@ def _gaps(samples: Mapping[str, Sample], *, higher_is_better: bool) -> dict[str,
     return {method: sign * (best - sample.values) for method, sample in samples.items()}
 
 
-def _profile(gaps: Sequence[Floats], points: Floats, seed: int) -> Profile:
+def _profile(gaps: Sequence[Floats], points: Floats, seed: int, resamples: int) -> Profile:
     def share(*tasks: NDArray[Any], axis: int = -1) -> Floats:
         """[T, ...] Mean over tasks of the share of runs [..., n] within each distance."""
         within = [(task[None] <= points.reshape(-1, *[1] * task.ndim) + 1e-9).mean(axis=axis) for task in tasks]
         return np.asarray(np.mean(within, axis=0))
 
     value = share(*gaps)
-    if min(map(len, gaps)) < 2:
+    if min(map(len, gaps)) < 2 or not resamples:
         unknown = np.full_like(value, np.nan)
         return Profile(value, unknown, unknown)
     random = np.random.default_rng(seed)
     found = stats.bootstrap(
-        tuple(gaps), share, n_resamples=RESAMPLES, batch=200, method="percentile", vectorized=True, rng=random
+        tuple(gaps), share, n_resamples=resamples, batch=200, method="percentile", vectorized=True, rng=random
     )
-    return Profile(value, found.confidence_interval.low, found.confidence_interval.high)
+    return Profile(value, *map(np.asarray, found.confidence_interval))

@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.plots.bar_charts import bars
+    from analysis.plots.costs import cost_quality
+    from analysis.plots.critical import critical_difference_diagram
+    from analysis.plots.curricula import timelines
     from analysis.plots.curves import learning_curves
     from analysis.plots.deformed import robustness
     from analysis.plots.deltas import forest
     from analysis.plots.depths import metric_at_k
     from analysis.plots.heatmaps import heatmap
+    from analysis.plots.histories import search_history
+    from analysis.plots.importances import importance_bars
     from analysis.plots.kinds import Plot, PlotOptions
     from analysis.plots.landscapes import contours
+    from analysis.plots.parallel import parallel_coordinates
+    from analysis.plots.profile_curves import performance_profiles
     from analysis.plots.registry import PLOTS
     from analysis.plots.sensitivities import sensitivity
     from analysis.plots.style import save
@@ -23,14 +30,21 @@ _HOMES = {
     "PlotOptions": "kinds",
     "bars": "bar_charts",
     "contours": "landscapes",
+    "cost_quality": "costs",
+    "critical_difference_diagram": "critical",
     "forest": "deltas",
     "heatmap": "heatmaps",
+    "importance_bars": "importances",
     "learning_curves": "curves",
     "metric_at_k": "depths",
+    "parallel_coordinates": "parallel",
+    "performance_profiles": "profile_curves",
     "robustness": "deformed",
     "save": "style",
+    "search_history": "histories",
     "sensitivity": "sensitivities",
     "teacher_gap": "teachers",
+    "timelines": "curricula",
 }
 
 __all__ = [
@@ -39,14 +53,21 @@ __all__ = [
     "PlotOptions",
     "bars",
     "contours",
+    "cost_quality",
+    "critical_difference_diagram",
     "forest",
     "heatmap",
+    "importance_bars",
     "learning_curves",
     "metric_at_k",
+    "parallel_coordinates",
+    "performance_profiles",
     "robustness",
     "save",
+    "search_history",
     "sensitivity",
     "teacher_gap",
+    "timelines",
 ]
 
 

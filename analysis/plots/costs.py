@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from analysis.cells import UNTRAINED, PlannedCell
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
-from analysis.plots.curve_lines import curve_cells, references
+from analysis.plots.charts import Reference
+from analysis.plots.curve_lines import references
 from analysis.plots.names import cell_labels
-from analysis.plots.panels import add_legend, legend_height, panel_grid
+from analysis.plots.panels import legend_below, legend_height, panel_grid
+from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, GREY, MARKERS, PAGE, PALETTE, style, wrapped
 from analysis.protocol import protocol_line
 from analysis.samples import Sample, cell_samples
@@ -73,7 +75,7 @@ def cost_quality(
     """
     columns = set(results.replicates.columns)
     quality, price = find_metric(metric, columns), find_metric(cost, columns, prefix="")
-    cells = curve_cells(results, methods, "chosen")
+    cells = settled_cells(results, methods, "chosen")
     points = cost_points(results, cells, quality, price)
     if len(points) < 2:
         raise DmlStudyError(f"{len(points)} cells have both '{quality.column}' and '{price.column}'; two are needed")
@@ -92,7 +94,7 @@ def cost_quality(
             ax.set_xlabel(_TITLES.get(price.column, price.title))
         for ax in subplots[::3]:
             ax.set_ylabel(wrapped(quality.title, 30))
-        add_legend(body, [*map(_handle, looks.values()), *_line_handles()][: len(texts)], texts, width)
+        legend_below(body, subplots, texts, width)
         return figure
 
 
@@ -126,20 +128,8 @@ def _look(index: int) -> dict[str, Any]:
     return {"color": PALETTE[index % len(PALETTE)], "marker": marker}
 
 
-def _handle(look: Mapping[str, Any]) -> Any:
-    from matplotlib.lines import Line2D
-
-    return Line2D([], [], linestyle="", markersize=4.0, **look)
-
-
-def _line_handles() -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    return [Line2D([], [], color="0.6", linewidth=0.9), Line2D([], [], color=GREY, linestyle=":", linewidth=1.0)]
-
-
 def _draw(
-    ax: "Axes", points: Sequence[CostPoint], looks: Mapping[str, Mapping[str, Any]], untrained: float | None
+    ax: "Axes", points: Sequence[CostPoint], looks: Mapping[str, Mapping[str, Any]], untrained: Reference | None
 ) -> None:
     from matplotlib.ticker import StrMethodFormatter
 
@@ -149,11 +139,11 @@ def _draw(
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     front = sorted((point for point in points if point.front), key=lambda point: point.cost.mean)
     places = [point.cost.mean for point in front], [point.quality.mean for point in front]
-    ax.step(*places, where="post", color="0.6", linewidth=0.9, zorder=1)
+    ax.step(*places, where="post", label=_FRONT, color="0.6", linewidth=0.9, zorder=1)
     for point in points:
         _draw_point(ax, point, looks[point.label])
     if untrained is not None:
-        ax.axhline(untrained, color=GREY, linestyle=":", linewidth=1.0)
+        ax.axhline(untrained.summary.mean, color=GREY, linestyle=":", linewidth=1.0, label=UNTRAINED)
     ax.margins(0.06)
 
 
@@ -161,8 +151,13 @@ def _draw_point(ax: "Axes", point: CostPoint, look: Mapping[str, Any]) -> None:
     cost, quality = point.cost.mean, summarize(point.quality.values)
     across = [[cost - point.cost.values.min()], [point.cost.values.max() - cost]]
     up = quality.high - quality.mean if quality.n > 1 else None
-    bars = {"elinewidth": 0.7, "linestyle": "", "markersize": 4.0, "zorder": 3}
-    ax.errorbar(cost, quality.mean, xerr=across, yerr=up, **bars, **look)
+    bars: dict[str, Any] = {"elinewidth": 0.7, "linestyle": "", "markersize": 4.0, "zorder": 3}
+    ax.errorbar(cost, quality.mean, xerr=across, yerr=up, label=point.label, **bars, **look)
     if point.front:
-        ring = {"markersize": 7.5, "markerfacecolor": "none", "markeredgecolor": "black", "markeredgewidth": 0.7}
+        ring: dict[str, Any] = {
+            "markersize": 7.5,
+            "markerfacecolor": "none",
+            "markeredgecolor": "black",
+            "markeredgewidth": 0.7,
+        }
         ax.plot(cost, quality.mean, marker="o", linestyle="", zorder=4, **ring)

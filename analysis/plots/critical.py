@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.loading import Results
 from analysis.metrics import find_metric
-from analysis.plots.curve_lines import curve_cells
 from analysis.plots.names import cell_labels
+from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, PAGE, new_figure, style, wrapped
 from analysis.protocol import protocol_line
 from analysis.ranks import RankTest, rank_test
@@ -43,7 +43,7 @@ def critical_difference_diagram(
     Source: Demšar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 2006.
     """
     found = find_metric(metric, set(results.replicates.columns))
-    cells = curve_cells(results, methods, "chosen")
+    cells = settled_cells(results, methods, "chosen")
     labels = cell_labels(cells)
     samples = cell_samples(results.replicates, found.column, factor=found.factor)
     scores: dict[str, dict[str, float]] = {label: {} for label in labels.values()}
@@ -118,9 +118,7 @@ def _draw_axis(ax: "Axes", scale: _Scale, test: RankTest) -> None:
     ax.text(start, 0.14, text, ha="left", va="bottom", fontsize=_LABEL_SIZE)
 
 
-def _draw_methods(
-    ax: "Axes", scale: _Scale, methods: Sequence[tuple[str, float]], *, top: float, row: float
-) -> None:
+def _draw_methods(ax: "Axes", scale: _Scale, methods: Sequence[tuple[str, float]], *, top: float, row: float) -> None:
     """The better half goes down from the axis to the right side, the others to the left."""
     half = ceil(len(methods) / 2)
     for index, (label, rank) in enumerate(methods):
@@ -128,7 +126,12 @@ def _draw_methods(
         y = top + row * ((index if better else len(methods) - 1 - index) + 0.5)
         side = scale.width - scale.margin + 0.06 if better else scale.margin - 0.06
         ax.plot([scale.at(rank)] * 2 + [side], [_AXIS, y, y], color="0.3", linewidth=0.6)
-        look = {"ha": "left" if better else "right", "va": "center", "fontsize": _LABEL_SIZE, "linespacing": 0.95}
+        look: dict[str, Any] = {
+            "ha": "left" if better else "right",
+            "va": "center",
+            "fontsize": _LABEL_SIZE,
+            "linespacing": 0.95,
+        }
         ax.text(side + (0.04 if better else -0.04), y, label, **look)
 
 

@@ -1,14 +1,14 @@
 """Searches in the order of their settings: what each reached, and the best so far."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from analysis.loading import Results
-from analysis.plots.panels import add_legend, legend_height, panel_grid, protocol_of
+from analysis.plots.panels import legend_below, legend_height, panel_grid, protocol_of
 from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, style, wrapped
-from analysis.tried import Tried, tried_settings
+from analysis.plots.tried import Tried, tried_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +45,7 @@ def search_history(results: Results, *, metric: str = "map_at_r", methods: Seque
             _draw(ax, tried)
         for ax in subplots[::3]:
             ax.set_ylabel(wrapped(found[0].metric.title, 24))
-        handles = {
-            label: handle for ax in subplots for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-        }
-        order = [label for label in labels if label in handles]
-        add_legend(body, [handles[label] for label in order], order, width)
+        legend_below(body, subplots, labels, width)
         return figure
 
 
@@ -73,7 +69,7 @@ def _draw(ax: "Axes", tried: Tried) -> None:
         _mark_without_value(ax, [each.number for each in tried.settings if each.state == state], state)
     for setting in complete:
         if setting.number == tried.chosen:
-            ring = {"marker": "o", "markersize": 7, "markerfacecolor": "none", "color": PALETTE[1]}
+            ring: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "none", "color": PALETTE[1]}
             ax.plot([setting.number], [setting.value], linestyle="", label=_CHOSEN, **ring)
     ax.set_title(wrapped(tried.title, 32))
     ax.set_xlabel("Setting number")
@@ -86,5 +82,5 @@ def _mark_without_value(ax: "Axes", numbers: Sequence[int], state: str) -> None:
     """At the lower edge, since they have no height."""
     marker, color, label = _LOOKS[state]
     if numbers:
-        look = {"marker": marker, "markersize": 4.0, "color": color, "linestyle": "", "clip_on": False}
+        look: dict[str, Any] = {"marker": marker, "markersize": 4.0, "color": color, "linestyle": "", "clip_on": False}
         ax.plot(numbers, [0.03] * len(numbers), transform=ax.get_xaxis_transform(), label=label, **look)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from analysis.importance import importance
 from analysis.labels import axis_labels
 from analysis.loading import Results
 from analysis.metrics import describe
-from analysis.plots.panels import add_legend, legend_height, panel_grid, protocol_of
+from analysis.plots.panels import legend_below, legend_height, panel_grid, protocol_of
 from analysis.plots.style import COLUMN, PAGE, PALETTE, style, wrapped
 from trainables.errors import DmlStudyError
 
@@ -53,17 +53,16 @@ def importance_bars(results: Results, *, metric: str = "map_at_r", methods: Sequ
         )
         for ax, panel in zip(subplots, panels, strict=True):
             _draw(ax, panel, labels, slots=most)
-        handles, texts = subplots[0].get_legend_handles_labels()
-        add_legend(body, handles, texts, width)
+        legend_below(body, subplots, _LABELS, width)
         return figure
 
 
 def _panels(frame: "pd.DataFrame", methods: Sequence[str] | None) -> list[_Panel]:
     wanted = frame if methods is None else frame[frame["method"].isin(methods)]
     told = [key for key in ("study", "dataset", "kind") if wanted[key].nunique() > 1]
-    groups = wanted.groupby(["study", "method", "dataset", "kind"], sort=False)
     found = []
-    for (study, method, dataset, _), rows in groups:
+    for _, rows in wanted.groupby(["study", "method", "dataset", "kind"], sort=False):
+        study, method, dataset = (str(rows[key].iloc[0]) for key in ("study", "method", "dataset"))
         size = f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{rows['settings'].iloc[0]}"
         title = ", ".join([method, *(str(rows[key].iloc[0]) for key in told), size])
         found.append(_Panel(study, method, dataset, title, rows))
@@ -84,12 +83,11 @@ def _note(panels: Sequence[_Panel]) -> str:
 def _draw(ax: "Axes", panel: _Panel, labels: dict[str, str], *, slots: int) -> None:
     rows = panel.rows
     places = range(len(rows))
-    for shift, (column, label) in zip((-0.19, 0.19), zip(("ped_anova", "fanova"), _LABELS, strict=True), strict=True):
-        look = (
-            {"color": PALETTE[0]}
-            if column == "ped_anova"
-            else {"color": "white", "edgecolor": PALETTE[1], "hatch": "////"}
-        )
+    looks: dict[str, dict[str, Any]] = {
+        "ped_anova": {"color": PALETTE[0]},
+        "fanova": {"color": "white", "edgecolor": PALETTE[1], "hatch": "////"},
+    }
+    for shift, label, (column, look) in zip((-0.19, 0.19), _LABELS, looks.items(), strict=True):
         ax.barh([place + shift for place in places], 100 * rows[column], height=0.34, label=label, **look)
     ax.set_yticks(places, [wrapped(labels[key], 18) for key in rows["parameter"]])
     ax.set_ylim(slots - 0.5, -0.5)

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis.loading import Results
-from analysis.plots.style import COLUMN, PAGE, new_figure, wrapped
+from analysis.plots.charts import add_legend, legend_shape
+from analysis.plots.style import COLUMN, PAGE, new_figure
 from analysis.protocol import protocol_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
-
-_CHARACTERS = 19
-"""Of a legend, per inch."""
 
 
 def panel_grid(
@@ -38,26 +36,13 @@ def panel_grid(
 
 
 def legend_height(labels: Sequence[str], width: float) -> float:
-    """Inches that `add_legend` needs."""
-    columns = _columns(labels, width)
-    lines = [wrapped(label, _characters(width)).count("\n") + 1 for label in labels]
-    return 0.06 + 0.135 * max((sum(lines[start::columns]) for start in range(columns)), default=0) + 0.05
+    """Inches that `legend_below` needs."""
+    return 0.135 * legend_shape(labels, width)[1] + 0.1
 
 
-def add_legend(body: "SubFigure", handles: Sequence[Any], labels: Sequence[str], width: float) -> None:
-    """Below all panels, as many columns as fit."""
-    if labels:
-        texts = [wrapped(label, _characters(width)) for label in labels]
-        body.legend(list(handles), texts, loc="outside lower center", ncols=_columns(labels, width))
-
-
-def _columns(labels: Sequence[str], width: float) -> int:
-    longest = min(max(map(len, labels), default=1), _characters(width))
-    return max(1, min(len(labels), int(width * _CHARACTERS / (longest + 8))))
-
-
-def _characters(width: float) -> int:
-    return int(width * _CHARACTERS) - 8
+def legend_below(body: "SubFigure", subplots: "Sequence[Axes]", labels: Sequence[str], width: float) -> None:
+    """One legend below all panels, in the order of the labels."""
+    add_legend(body, subplots, labels, legend_shape(labels, width)[0], width)
 
 
 def protocol_of(results: Results, runs: "frozenset[tuple[str, str]]") -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
-from analysis.plots.panels import add_legend, legend_height, panel_grid, protocol_of
+from analysis.plots.panels import legend_below, legend_height, panel_grid, protocol_of
 from analysis.plots.style import COLUMN, GREY, PAGE, SEQUENTIAL, style, wrapped
-from analysis.tried import Dimension, Setting, Tried, tried_settings
+from analysis.plots.tried import Dimension, Setting, Tried, tried_settings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,25 +47,13 @@ def parallel_coordinates(
         figure, body, subplots = panel_grid(len(found), height=1.75, foot=foot, across=across, width=width, more=more)
         for ax, tried in zip(subplots, found, strict=True):
             _draw(ax, tried, labels)
-        add_legend(body, [_handle(text) for text in texts], texts, width)
+        legend_below(body, subplots, texts, width)
         return figure
 
 
 def _note(found: Sequence[Tried]) -> str:
     logs = any(each.log for tried in found for each in tried.dimensions)
     return "a line per setting, lighter where it is better" + ("; (log): logarithmic axis" if logs else "")
-
-
-def _handle(text: str) -> Any:
-    from matplotlib import colormaps
-    from matplotlib.lines import Line2D
-
-    looks: dict[str, dict[str, Any]] = {
-        _BEST: {"color": "black", "marker": "o", "markersize": 3.0, "linewidth": 1.6},
-        _OTHER: {"color": colormaps[SEQUENTIAL](0.5)},
-        _LOST: {"color": GREY, "linestyle": ":"},
-    }
-    return Line2D([], [], **looks[text])
 
 
 def _draw(ax: "Axes", tried: Tried, labels: dict[str, str]) -> None:
@@ -79,7 +67,7 @@ def _draw(ax: "Axes", tried: Tried, labels: dict[str, str]) -> None:
     for index, setting in enumerate(tried.settings):
         heights = [column[index] for column in places]
         if setting.state != "complete":
-            ax.plot(range(len(heights)), heights, color=GREY, linestyle=":", linewidth=0.8)
+            ax.plot(range(len(heights)), heights, color=GREY, linestyle=":", linewidth=0.8, label=_LOST)
             continue
         reached = _height(last, setting.value)
         goodness = reached if tried.sign > 0 else 1 - reached
@@ -90,7 +78,7 @@ def _draw(ax: "Axes", tried: Tried, labels: dict[str, str]) -> None:
         }
         if setting is best:
             look = {"color": "black", "linewidth": 1.6, "marker": "o", "markersize": 3.0, "zorder": 4}
-        ax.plot(range(len(heights) + 1), [*heights, reached], **look)
+        ax.plot(range(len(heights) + 1), [*heights, reached], label=_BEST if setting is best else _OTHER, **look)
     _label(ax, tried, labels, last)
 
 

@@ -9,9 +9,9 @@ from analysis.cells import PlannedCell
 from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
-from analysis.plots.curve_lines import curve_cells
 from analysis.plots.names import cell_labels
-from analysis.plots.panels import add_legend, legend_height, panel_grid
+from analysis.plots.panels import legend_below, legend_height, panel_grid
+from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, PAGE, line_style, style, wrapped
 from analysis.profiles import RESAMPLES, Profile, profiles
 from analysis.protocol import protocol_line
@@ -44,7 +44,7 @@ def performance_profiles(
         DmlStudyError: fewer than two methods have the metric on all datasets.
     """
     found = find_metric(metric, set(results.replicates.columns))
-    cells = curve_cells(results, methods, "chosen")
+    cells = settled_cells(results, methods, "chosen")
     samples = _samples(results, cells, found)
     whole, lacking = _on_every_dataset(samples)
     if len(whole) < 2:
@@ -53,16 +53,16 @@ def performance_profiles(
         )
     kept = {dataset: {method: each[method] for method in whole} for dataset, each in samples.items()}
     distances = _distances(kept)
-    curves = profiles(kept, distances, higher_is_better=found.higher_is_better)
+    resamples = RESAMPLES if len(whole) <= _BANDS else 0
+    curves = profiles(kept, distances, higher_is_better=found.higher_is_better, resamples=resamples)
     width = COLUMN if len(whole) <= 10 else PAGE
     labels = cell_labels(cells)
     with style():
         protocol = protocol_line(results, [cell.key for cell in cells if labels[cell.key] in whole])
         foot = [_note(kept, lacking), protocol]
-        figure, body, (ax,) = panel_grid(1, height=2.2, foot=foot, width=width, more=legend_height(whole, width))
-        _draw(ax, curves, distances, found, len(kept))
-        handles, texts = ax.get_legend_handles_labels()
-        add_legend(body, handles, texts, width)
+        figure, body, subplots = panel_grid(1, height=2.2, foot=foot, width=width, more=legend_height(whole, width))
+        _draw(subplots[0], curves, distances, found, len(kept))
+        legend_below(body, subplots, whole, width)
         return figure
 
 
@@ -105,10 +105,11 @@ def _draw(ax: "Axes", curves: Mapping[str, Profile], distances: Floats, metric: 
         look: dict[str, Any] = line_style(index, points=_POINTS)
         ax.step(distances, 100 * curve.share, where="post", label=label, **look)
         band = {"color": look["color"], "alpha": 0.13, "linewidth": 0}
-        if len(curves) <= _BANDS:
-            ax.fill_between(distances, 100 * curve.low, 100 * curve.high, step="post", **band)
+        ax.fill_between(distances, 100 * curve.low, 100 * curve.high, step="post", **band)
     unit = {"%": " (points)", "": ""}.get(metric.unit, f" ({metric.unit})")
     ax.set_xlabel(wrapped(f"Distance to the best mean {metric.label}{unit}", 60))
-    ax.set_ylabel("Runs within the distance (%)" if datasets == 1 else "Runs within the distance,\nmean of datasets (%)")
+    ax.set_ylabel(
+        "Runs within the distance (%)" if datasets == 1 else "Runs within the distance,\nmean of datasets (%)"
+    )
     ax.set_ylim(-2, 102)
     ax.margins(x=0.02)

@@ -2,8 +2,9 @@
 
 from analysis.plots.comparing import COMPARING
 from analysis.plots.kinds import Plot
+from analysis.plots.study_kinds import STUDY_PLOTS
 
 DEFAULT_PLOTS = ("heatmap", "curves")
 """What is drawn where no kind is named."""
 
-PLOTS: dict[str, Plot] = {plot.name: plot for plot in (*COMPARING,)}
+PLOTS: dict[str, Plot] = {plot.name: plot for plot in (*COMPARING, *STUDY_PLOTS)}

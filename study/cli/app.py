@@ -10,6 +10,7 @@ from study.cli import (
     importing,
     inspecting,
     invalidating,
+    picturing,
     planning,
     reporting,
     running,
@@ -39,6 +40,7 @@ app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.command("plot-run", rich_help_panel="Results")(picturing.plot_run)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")

@@ -76,6 +76,30 @@ def export_embeddings(ledger: Ledger, run_id: str, *, part: Part, target: Path, 
     return ExportedEmbeddings(content, source, checks)
 
 
+@dataclass(frozen=True)
+class RunEmbeddings:
+    """One part's embeddings, and the images that they belong to.
+
+    Attributes:
+        positions: [N] of the images in `images`.
+    """
+
+    content: EmbeddingsFile
+    images: ImageSet
+    positions: NDArray[np.int64]
+
+
+def run_embeddings(ledger: Ledger, run_id: str, *, part: Part, cache: Path) -> RunEmbeddings:
+    """Raw embeddings of a part's images, as `export_embeddings` would write them.
+
+    Raises:
+        DataError: the run kept neither embeddings nor weights, or has no such part.
+    """
+    kept = kept_run(ledger, run_id)
+    vectors, data, _ = _computed(kept, part, cache=cache)
+    return RunEmbeddings(_content(kept, data, part, vectors), data.images, _positions(data.split, part))
+
+
 def _computed(kept: KeptRun, part: Part, *, cache: Path) -> tuple[Tensor, RunData, str]:
     run = kept.config
     found = kept.test_embeddings() if part == "test" else None

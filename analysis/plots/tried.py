@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import fmean
 from typing import Any, Literal
 
@@ -11,6 +10,8 @@ from analysis.cells import READOUT, PlannedCell, planned_cells
 from analysis.labels import value_text
 from analysis.loading import Results
 from analysis.metrics import Metric, describe, find_metric
+from analysis.plots.scales import scale_for
+from analysis.plots.selection import is_numeric
 from analysis.samples import EMPTY, CellKey, cell_samples
 from trainables.errors import DmlStudyError
 
@@ -127,7 +128,9 @@ def searches(results: Results, metric: str) -> list[Tried]:
 def _search(results: Results, study: str, record: Mapping[str, Any], metric: str, title: str) -> Tried:
     own = describe(f"val_{record['select_by']}")
     found = (
-        own if metric in (record["select_by"], own.column) else find_metric(metric, set(results.runs), prefix="val_")
+        own
+        if metric in (record["select_by"], own.column)
+        else find_metric(metric, set(results.runs.columns), prefix="val_")
     )
     stored = {} if found == own else dict(_by_run(results, study, found.column))
     settings = tuple(_setting(setting, found, stored) for setting in record["settings"])
@@ -157,23 +160,11 @@ def _searched(key: str, space: Mapping[str, Any]) -> Dimension:
 
 
 def _listed(key: str, values: Sequence[Any]) -> Dimension:
-    """A list of numbers is a range, logarithmic where their ratios differ less than their distances."""
-    if not all(_is_number(value) for value in values):
+    """A list of numbers is a range."""
+    if not is_numeric(values) or None in values:
         return Dimension(key, choices=tuple(values))
     ordered = sorted(float(value) for value in values)
-    return Dimension(key, ordered[0], ordered[-1], _looks_geometric(ordered), tuple(ordered))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _looks_geometric(ordered: Sequence[float]) -> bool:
-    if len(ordered) < 3 or ordered[0] <= 0:
-        return False
-    steps = [high - low for low, high in pairwise(ordered)]
-    ratios = [math.log(high / low) for low, high in pairwise(ordered)]
-    return max(ratios) / min(ratios) < max(steps) / min(steps)
+    return Dimension(key, ordered[0], ordered[-1], scale_for(ordered) == "log", tuple(ordered))
 
 
 def comparisons(results: Results, metric: str) -> list[Tried]:

@@ -8,8 +8,9 @@ import numpy as np
 
 from analysis.loading import Results
 from analysis.metrics import Metric, describe, find_metric
-from analysis.plots.curve_lines import Line, curve_cells, mean_curves, named_lines
-from analysis.plots.panels import add_legend, legend_height, panel_grid
+from analysis.plots.curve_lines import curve_values
+from analysis.plots.panels import legend_below, legend_height, panel_grid
+from analysis.plots.selection import Entry, entries, settled_cells
 from analysis.plots.style import COLUMN, PAGE, line_style, style, wrapped
 from analysis.protocol import protocol_line
 from trainables.errors import DmlStudyError
@@ -30,12 +31,24 @@ QUANTITIES = {
     "synthesis_spread": "Spread of synthetic samples",
     "synthesis_critic_gap": "Critic's gap",
     "ccp_round": "Rounds of constraints",
-    "ccp_reinitialized": "Re-initialisations",
+    "ccp_reinitialized": "Reinitialised",
     "ccp_covering_radius": "Covering radius",
 }
 """Labels of recorded quantities; those of plugins go by their names."""
 _BOOKKEEPING = {"ccp_anchor_epoch", "ccp_steps", "ccp_proximal_weight"}
 _SCORES = ("val_", "test_", "best_test_")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Values of one cell by epoch.
+
+    Attributes:
+        frame: index epoch; columns mean, min, max over seeds.
+    """
+
+    label: str
+    frame: "pd.DataFrame"
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,7 @@ class _Track:
 
     metric: Metric
     dataset: str
-    lines: Sequence[Line]
+    lines: Sequence[_Line]
     events: bool
 
 
@@ -73,28 +86,37 @@ def timelines(
     Raises:
         DmlStudyError: no complete run recorded such a quantity, or it has no such column.
     """
-    wanted = _quantities(results, quantities)
-    cells = curve_cells(results, methods, "all")
-    curves = {name: mean_curves(results, cells, describe(name), "select") for name in wanted}
-    with_any = [cell for cell in cells if any(cell.key in found for found in curves.values())]
-    if not with_any:
+    metrics = [_metric(name) for name in _quantities(results, quantities)]
+    cells = settled_cells(results, methods, "all")
+    values = {each: curve_values(results, cells, each, "select", "epoch") for each in metrics}
+    cells = [cell for cell in cells if any(cell.key in found for found in values.values())]
+    if not cells:
         raise DmlStudyError("no complete run of these methods recorded how a curriculum or another quantity changed")
     curve = find_metric(metric, set(results.epochs.columns), prefix="val_")
-    labels = {line.label: index for index, line in enumerate(named_lines(with_any, _anything(curves)))}
-    metrics = {curve: mean_curves(results, with_any, curve, "select")} | {
-        Metric(name, QUANTITIES.get(name, describe(name).label), "", 1.0, 3, True): found
-        for name, found in curves.items()
-    }
-    datasets = list(dict.fromkeys(cell.dataset for cell in with_any))
+    values = {curve: curve_values(results, cells, curve, "select", "epoch")} | values
+    groups = entries(cells)
+    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     tracks = [
-        _Track(each, dataset, named_lines(with_any, found), _are_events(results, each.column))
-        for each, found in metrics.items()
+        _Track(each, dataset, _lines(groups, dataset, found), each != curve and _are_events(results, each.column))
+        for each, found in values.items()
         for dataset in datasets
     ]
-    ranges = {name: _ranges(results, name) for name in [curve.column, *wanted]}
+    labels = {entry.label: index for index, entry in enumerate(groups)}
     with style():
-        protocol = protocol_line(results, [cell.key for cell in with_any])
-        return _drawn(tracks, labels, ranges, len(datasets), protocol)
+        return _drawn(tracks, labels, len(datasets), protocol_line(results, [cell.key for cell in cells]))
+
+
+def _metric(name: str) -> Metric:
+    return Metric(name, QUANTITIES[name], "", 1.0, 3, True) if name in QUANTITIES else describe(name)
+
+
+def _lines(groups: Sequence[Entry], dataset: str, values: "Mapping[CellKey, pd.DataFrame]") -> list[_Line]:
+    here = [(group.label, group.cells[dataset].key) for group in groups if dataset in group.cells]
+    return [
+        _Line(label, values[key].groupby("epoch")["value"].agg(["mean", "min", "max"]))
+        for label, key in here
+        if key in values
+    ]
 
 
 def _quantities(results: Results, names: Sequence[str] | None) -> list[str]:
@@ -117,32 +139,10 @@ def _changes(epochs: "pd.DataFrame", name: str) -> bool:
 
 def _are_events(results: Results, name: str) -> bool:
     values = results.epochs[name].dropna()
-    return not name.startswith(_SCORES) and set(values.unique()) == {0.0, 1.0}
+    return set(values.unique()) == {0.0, 1.0}
 
 
-def _anything(curves: "Mapping[str, Mapping[CellKey, pd.DataFrame]]") -> "dict[CellKey, pd.DataFrame]":
-    return {key: frame for found in curves.values() for key, frame in found.items()}
-
-
-def _ranges(results: Results, name: str) -> "pd.DataFrame":
-    """Lowest and highest value of every cell and epoch."""
-    replicates = results.replicates
-    complete = replicates.loc[replicates["status"] == "complete", ["study", "cell", "run_id"]].drop_duplicates()
-    epochs = results.epochs.loc[results.epochs["phase"] == "select", ["study", "run_id", "epoch", name]]
-    factor = describe(name).factor
-    rows = complete.merge(epochs.assign(value=epochs[name].astype(float) * factor), on=["study", "run_id"])
-    return rows.groupby(["study", "cell", "epoch"])["value"].agg(["min", "max"])
-
-
-def _drawn(
-    tracks: Sequence[_Track],
-    labels: Mapping[str, int],
-    ranges: "Mapping[str, pd.DataFrame]",
-    datasets: int,
-    protocol: str,
-) -> "Figure":
-    from matplotlib.lines import Line2D
-
+def _drawn(tracks: Sequence[_Track], labels: Mapping[str, int], datasets: int, protocol: str) -> "Figure":
     across = datasets if datasets > 1 else (1 if len(tracks) <= 4 else 3)
     width = COLUMN if across == 1 else max(PAGE, 2.2 * across)
     more = legend_height(list(labels), width)
@@ -154,11 +154,12 @@ def _drawn(
     figure, body, subplots = panel_grid(len(tracks), height=1.3, foot=foot, across=across, width=width, more=more)
     for index, (ax, track) in enumerate(zip(subplots, tracks, strict=True)):
         draw = _draw_events if track.events else _draw_lines
-        draw(ax, track, labels, ranges[track.metric.column])
+        draw(ax, track, labels)
         _label(ax, track, title=datasets > 1 and index < across, lowest=index + across >= len(tracks))
     _share_epochs(subplots)
-    handles = [Line2D([], [], **line_style(index, points=99)) for index in labels.values()]
-    add_legend(body, handles, list(labels), width)
+    for label, index in labels.items():
+        subplots[0].plot([], [], label=label, **line_style(index, points=99))
+    legend_below(body, subplots, list(labels), width)
     return figure
 
 
@@ -169,49 +170,43 @@ def _share_epochs(subplots: "Sequence[Axes]") -> None:
         ax.set_xlim(low - 0.02 * (high - low) - 0.1, high + 0.02 * (high - low) + 0.1)
 
 
-def _draw_lines(ax: "Axes", track: _Track, labels: Mapping[str, int], ranges: "pd.DataFrame") -> None:
+def _draw_lines(ax: "Axes", track: _Track, labels: Mapping[str, int]) -> None:
     steps = _in_steps(track)
     for line in track.lines:
-        curve = line.curves.get(track.dataset)
-        if curve is None:
-            continue
-        look = _look(labels, line) | ({"linewidth": _nested(labels, line)} if steps else {})
-        epochs = curve["epoch"].to_numpy()
-        ax.plot(epochs, curve["mean"].to_numpy(), drawstyle="steps-post" if steps else "default", **look)
-        reach = ranges.loc[
-            [(study, cell, epoch) for study, cell, epoch in curve[["study", "cell", "epoch"]].to_numpy()]
-        ]
-        low, high = (reach[key].to_numpy() for key in ("min", "max"))
-        ax.fill_between(epochs, low, high, step="post" if steps else None, color=look["color"], alpha=0.12, linewidth=0)
+        look = line_style(labels[line.label], points=99)
+        if steps:
+            look["linewidth"] = _nested(labels, line)
+        frame, epochs = line.frame, line.frame.index.to_numpy()
+        ax.plot(epochs, frame["mean"].to_numpy(), drawstyle="steps-post" if steps else "default", **look)
+        band: dict[str, Any] = {
+            "color": look["color"],
+            "alpha": 0.12,
+            "linewidth": 0,
+            "step": "post" if steps else None,
+        }
+        ax.fill_between(epochs, frame["min"].to_numpy(), frame["max"].to_numpy(), **band)
 
 
-def _look(labels: Mapping[str, int], line: Line) -> dict[str, Any]:
-    return line_style(labels[line.label], points=99)
-
-
-def _nested(labels: Mapping[str, int], line: Line) -> float:
+def _nested(labels: Mapping[str, int], line: _Line) -> float:
     """Line width, points: later lines are thinner, so that equal steps of several methods are all seen."""
     return 2.6 - 1.8 * labels[line.label] / max(len(labels) - 1, 1)
 
 
 def _in_steps(track: _Track) -> bool:
-    """A quantity that stays where it is for most epochs of every line."""
+    """A quantity that stays where it is for many epochs of every line."""
     if track.metric.column.startswith(_SCORES):
         return False
-    frames = [line.curves[track.dataset] for line in track.lines if track.dataset in line.curves]
-    still = [np.mean(np.diff(frame["mean"].to_numpy()) == 0) for frame in frames if len(frame) > 1]
+    still = [np.mean(np.diff(line.frame["mean"].to_numpy()) == 0) for line in track.lines if len(line.frame) > 1]
     return bool(still) and min(still) > 0.3
 
 
-def _draw_events(ax: "Axes", track: _Track, labels: Mapping[str, int], ranges: "pd.DataFrame") -> None:
-    drawn = [line for line in track.lines if track.dataset in line.curves]
-    for row, line in enumerate(reversed(drawn)):
-        curve = line.curves[track.dataset]
-        happened = curve[curve["mean"] > 0]
-        tops = row + 0.8 * happened["mean"].to_numpy()
+def _draw_events(ax: "Axes", track: _Track, labels: Mapping[str, int]) -> None:
+    for row, line in enumerate(reversed(track.lines)):
+        share = line.frame["mean"][line.frame["mean"] > 0]
+        color = line_style(labels[line.label], points=99)["color"]
         ax.axhline(row, color="0.85", linewidth=0.4, zorder=0)
-        ax.vlines(happened["epoch"].to_numpy(), row, tops, color=_look(labels, line)["color"], linewidth=2.0)
-    ax.set_ylim(-0.05, len(drawn))
+        ax.vlines(share.index.to_numpy(), row, row + 0.8 * share.to_numpy(), color=color, linewidth=2.0)
+    ax.set_ylim(-0.05, len(track.lines))
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
 
