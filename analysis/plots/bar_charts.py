@@ -8,7 +8,7 @@ from analysis.cells import UNTRAINED
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Spread, ends
-from analysis.plots.rows import BAR, RowLayout, number_text, row_layout, value_column
+from analysis.plots.rows import BAR, number_text, row_layout, side_by_side, value_column
 from analysis.plots.selection import Entry, Settings, entries, settled_cells
 from analysis.plots.style import PALETTE, style
 from analysis.protocol import protocol_line
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_PANELS = 3
 _LIGHT = "0.75"
 
 
@@ -44,7 +43,7 @@ def bars(
         spread: 95 % t-interval of the mean, or one standard deviation over seeds.
 
     Returns:
-        A figure for every three datasets.
+        One figure, or several where there are more datasets than fit beside each other (three at most).
 
     Raises:
         DmlStudyError: no run is complete with the metric.
@@ -55,15 +54,18 @@ def bars(
     if not any(cell.key in samples for cell in cells):
         raise DmlStudyError(f"no run is complete with '{found.column}'")
     rows = entries(cells)
-    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
+    shown = {cell.dataset: [_sample(row, cell.dataset, samples) for row in rows] for cell in cells}
+    most = max(sample.n for found in shown.values() for sample in found)
+    foot = [_note(most, spread), protocol_line(results, [cell.key for cell in cells])]
     with style():
-        foot = [_note(rows, samples, spread), protocol_line(results, [cell.key for cell in cells])]
-        parts = [datasets[start : start + _PANELS] for start in range(0, len(datasets), _PANELS)]
-        return [_draw(rows, part, samples, found, spread, foot) for part in parts]
+        return _draw([row.label for row in rows], shown, found, spread, foot)
 
 
-def _note(rows: Sequence[Entry], samples: Mapping[CellKey, Sample], spread: Spread) -> str:
-    most = _most(rows, samples)
+def _sample(row: Entry, dataset: str, samples: Mapping[CellKey, Sample]) -> Sample:
+    return samples.get(row.cells[dataset].key, EMPTY) if dataset in row.cells else EMPTY
+
+
+def _note(most: int, spread: Spread) -> str:
     if most < 2:
         return "one seed"
     shown = "95 % t-interval of the mean" if spread == "interval" else "± standard deviation over seeds"
@@ -71,42 +73,33 @@ def _note(rows: Sequence[Entry], samples: Mapping[CellKey, Sample], spread: Spre
 
 
 def _draw(
-    rows: Sequence[Entry],
-    datasets: Sequence[str],
-    samples: Mapping[CellKey, Sample],
-    metric: Metric,
-    spread: Spread,
-    foot: Sequence[str],
-) -> "Figure":
-    most = _most(rows, samples)
-    shown = {dataset: [_sample(row, dataset, samples) for row in rows] for dataset in datasets}
+    labels: Sequence[str], shown: Mapping[str, Sequence[Sample]], metric: Metric, spread: Spread, foot: Sequence[str]
+) -> "list[Figure]":
+    most = max(sample.n for found in shown.values() for sample in found)
     texts = {
         dataset: [number_text(summarize(sample.values), spread, metric, most=most) for sample in found]
         for dataset, found in shown.items()
     }
     every = [text for found in texts.values() for text in found]
-    layout = row_layout([row.label for row in rows], datasets, values=every, x_label=metric.title, foot=foot)
-    for ax, (dataset, found) in zip(layout.axes, shown.items(), strict=True):
-        _draw_bars(ax, layout, rows, found, spread)
-        bold = bold_cells(found, higher_is_better=metric.higher_is_better)
-        value_column(ax, layout.places, texts[dataset], heading="mean ±", bold=bold)
-    return layout.figure
+    figures = []
+    for datasets in side_by_side(list(shown), labels, every):
+        layout = row_layout(labels, datasets, values=every, x_label=metric.title, foot=foot)
+        for ax, dataset in zip(layout.axes, datasets, strict=True):
+            _draw_bars(ax, layout.places, labels, shown[dataset], spread)
+            bold = bold_cells(shown[dataset], higher_is_better=metric.higher_is_better)
+            value_column(ax, layout.places, texts[dataset], heading="mean ±", bold=bold)
+        figures.append(layout.figure)
+    return figures
 
 
-def _most(rows: Sequence[Entry], samples: Mapping[CellKey, Sample]) -> int:
-    return max(samples.get(cell.key, EMPTY).n for row in rows for cell in row.cells.values())
-
-
-def _sample(row: Entry, dataset: str, samples: Mapping[CellKey, Sample]) -> Sample:
-    return samples.get(row.cells[dataset].key, EMPTY) if dataset in row.cells else EMPTY
-
-
-def _draw_bars(ax: "Axes", layout: RowLayout, rows: Sequence[Entry], samples: Sequence[Sample], spread: Spread) -> None:
-    for row, place, sample in zip(rows, layout.places, samples, strict=True):
+def _draw_bars(
+    ax: "Axes", places: Sequence[float], labels: Sequence[str], samples: Sequence[Sample], spread: Spread
+) -> None:
+    for label, place, sample in zip(labels, places, samples, strict=True):
         if not sample.n:
             continue
         summary = summarize(sample.values)
-        ax.barh(place, summary.mean, height=BAR, color=_LIGHT if row.label == UNTRAINED else PALETTE[5])
+        ax.barh(place, summary.mean, height=BAR, color=_LIGHT if label == UNTRAINED else PALETTE[5])
         low, high = ends(summary, spread)
         if isfinite(low):
             ax.plot([low, high], [place, place], color="black", linewidth=0.9, solid_capstyle="butt")

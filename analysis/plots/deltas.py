@@ -11,7 +11,7 @@ from analysis.claims.model import Tested
 from analysis.labels import setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
-from analysis.plots.rows import RowLayout, row_layout, signed, value_column
+from analysis.plots.rows import row_layout, side_by_side, signed, value_column
 from analysis.plots.selection import Settings, settled_cells
 from analysis.plots.style import GREY, PALETTE, style
 from analysis.protocol import protocol_line
@@ -22,8 +22,6 @@ from trainables.errors import DmlStudyError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_PANELS = 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def forest(
         settings: "all" cells, or per method the setting "chosen" on validation classes.
 
     Returns:
-        A figure for every three datasets.
+        One figure, or several where there are more datasets than fit beside each other (three at most).
 
     Raises:
         DmlStudyError: no method has a baseline, or none has a result together with it.
@@ -73,12 +71,9 @@ def forest(
             if deltas
             else "no method names a `baseline` to be compared with"
         )
-    datasets = list(dict.fromkeys(delta.cell.dataset for delta in deltas))
     keys = {cell.key for delta in deltas for cell in (delta.cell, delta.other)}
     with style():
-        foot = [_note(deltas), protocol_line(results, keys)]
-        parts = [datasets[start : start + _PANELS] for start in range(0, len(datasets), _PANELS)]
-        return [_draw(deltas, part, found, foot) for part in parts]
+        return _draw(deltas, found, [_note(deltas), protocol_line(results, keys)])
 
 
 def differences(results: Results, metric: Metric, cells: Sequence[PlannedCell]) -> list[Delta]:
@@ -116,17 +111,20 @@ def _note(deltas: Sequence[Delta]) -> str:
     return "; ".join(filter(None, [f"mean difference to the baseline, {interval}", marks, others]))
 
 
-def _draw(deltas: Sequence[Delta], datasets: Sequence[str], metric: Metric, foot: Sequence[str]) -> "Figure":
+def _draw(deltas: Sequence[Delta], metric: Metric, foot: Sequence[str]) -> "list[Figure]":
     rows = _rows(deltas)
-    shown = {dataset: [by_dataset.get(dataset) for by_dataset in rows.values()] for dataset in datasets}
+    shown = {delta.cell.dataset: [row.get(delta.cell.dataset) for row in rows.values()] for delta in deltas}
     texts = {dataset: [_text(delta, metric) for delta in found] for dataset, found in shown.items()}
     every = [text for found in texts.values() for text in found]
-    layout = row_layout(list(rows), datasets, values=every, x_label=_x_label(metric), foot=foot)
-    for ax, (dataset, found) in zip(layout.axes, shown.items(), strict=True):
-        _draw_marks(ax, layout, found)
-        bold = [bool(delta and delta.claim) for delta in found]
-        value_column(ax, layout.places, texts[dataset], heading="mean [95 %]", bold=bold)
-    return layout.figure
+    figures = []
+    for datasets in side_by_side(list(shown), list(rows), every):
+        layout = row_layout(list(rows), datasets, values=every, x_label=_x_label(metric), foot=foot)
+        for ax, dataset in zip(layout.axes, datasets, strict=True):
+            _draw_marks(ax, layout.places, shown[dataset])
+            bold = [bool(delta and delta.claim) for delta in shown[dataset]]
+            value_column(ax, layout.places, texts[dataset], heading="mean [95 %]", bold=bold)
+        figures.append(layout.figure)
+    return figures
 
 
 def _rows(deltas: Sequence[Delta]) -> dict[str, dict[str, Delta]]:
@@ -146,9 +144,9 @@ def _x_label(metric: Metric) -> str:
     return f"Δ {metric.label}{unit}"
 
 
-def _draw_marks(ax: "Axes", layout: RowLayout, deltas: Sequence[Delta | None]) -> None:
+def _draw_marks(ax: "Axes", places: Sequence[float], deltas: Sequence[Delta | None]) -> None:
     ax.axvline(0, color=GREY, linewidth=0.8, zorder=0)
-    for place, delta in zip(layout.places, deltas, strict=True):
+    for place, delta in zip(places, deltas, strict=True):
         if delta is None or not delta.comparison.n:
             continue
         result, color = delta.comparison, PALETTE[0] if delta.claim else "0.3"

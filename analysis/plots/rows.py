@@ -19,6 +19,8 @@ _TEXT_LINE = 0.115
 _LABEL_CHARACTERS = {COLUMN: 24, PAGE: 38}
 _CHARACTER, _SMALL_CHARACTER = 0.055, 0.047
 """Inches: height of a row and of a line of its label; width of a letter of labels, and of values."""
+_ROOM = 0.8
+"""Inches that a panel should have at least."""
 _HEADING = 12.0
 """Points between a panel and its title, for what its values are called."""
 
@@ -71,7 +73,7 @@ def row_layout(
         foot: as in `new_figure`.
         legend_lines: height to leave below the panels, in lines of text.
     """
-    width, room = _widths(labels, len(titles), max(map(len, values)))
+    width, room = _widths(labels, len(titles), values)
     texts = [wrapped(label, _LABEL_CHARACTERS[width]) for label in labels]
     heights = [max(_ROW, _TEXT_LINE * (text.count("\n") + 1) + 0.04) for text in texts]
     letters = max(12, int(room / _CHARACTER))
@@ -92,17 +94,22 @@ def row_layout(
     return RowLayout(figure, body, axes, places)
 
 
-def _widths(labels: Sequence[str], panels: int, characters: int) -> tuple[float, float]:
+def side_by_side(panels: Sequence[str], labels: Sequence[str], values: Sequence[str]) -> list[list[str]]:
+    """The panels of each figure: as many beside each other as leave room for what is drawn."""
+    count = next((count for count in (3, 2) if _room(PAGE, labels, count, values) >= _ROOM), 1)
+    return [list(panels[start : start + count]) for start in range(0, len(panels), count)]
+
+
+def _widths(labels: Sequence[str], panels: int, values: Sequence[str]) -> tuple[float, float]:
     """Of the figure, and about what is left to each panel beside its values, in inches."""
-    longest = max(map(len, labels))
+    short = max(map(len, labels)) <= 2 * _LABEL_CHARACTERS[COLUMN]
+    width = COLUMN if panels == 1 and short and _room(COLUMN, labels, 1, values) >= _ROOM else PAGE
+    return width, max(_room(width, labels, panels, values), 0.6)
 
-    def room(width: float) -> float:
-        beside = min(longest, _LABEL_CHARACTERS[width]) * _CHARACTER
-        return (width - beside) / panels - characters * _SMALL_CHARACTER - 0.1
 
-    narrow = panels == 1 and longest <= 2 * _LABEL_CHARACTERS[COLUMN] and room(COLUMN) >= 0.8
-    width = COLUMN if narrow else PAGE
-    return width, max(room(width), 0.6)
+def _room(width: float, labels: Sequence[str], panels: int, values: Sequence[str]) -> float:
+    beside = min(max(map(len, labels)), _LABEL_CHARACTERS[width]) * _CHARACTER
+    return (width - beside) / panels - max(map(len, values)) * _SMALL_CHARACTER - 0.1
 
 
 def signed(number: float, metric: Metric) -> str:

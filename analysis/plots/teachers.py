@@ -9,8 +9,8 @@ from analysis.cells import PlannedCell
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Spread, ends
-from analysis.plots.rows import row_layout, signed, value_column
-from analysis.plots.selection import Settings, entries, settled_cells
+from analysis.plots.rows import row_layout, side_by_side, signed, value_column
+from analysis.plots.selection import Entry, Settings, entries, settled_cells
 from analysis.plots.style import GREY, PALETTE, style
 from analysis.protocol import protocol_line
 from analysis.samples import EMPTY, CellKey, Sample, cell_samples
@@ -20,8 +20,6 @@ from trainables.errors import DmlStudyError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_PANELS = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def teacher_gap(
         spread: of the student's line: 95 % t-interval of the mean, or one standard deviation over seeds.
 
     Returns:
-        A figure for every three datasets.
+        One figure, or several where there are more datasets than fit beside each other (three at most).
 
     Raises:
         DmlStudyError: no method has a teacher that was trained in these results, or none has a result.
@@ -73,11 +71,8 @@ def teacher_gap(
             else "no method learns from a teacher that these results hold (`strategy: transfer`)"
         )
     cells = [student.cell for student in students.values()]
-    datasets = list(dict.fromkeys(cell.dataset for cell in cells))
     with style():
-        foot = [_note(spread), protocol_line(results, [cell.key for cell in cells])]
-        parts = [datasets[start : start + _PANELS] for start in range(0, len(datasets), _PANELS)]
-        return [_draw(students, part, found, spread, foot) for part in parts]
+        return _draw(students, found, spread, [_note(spread), protocol_line(results, [cell.key for cell in cells])])
 
 
 def taught(results: Results, metric: Metric, cells: Sequence[PlannedCell]) -> dict[CellKey, Student]:
@@ -124,26 +119,30 @@ def _note(spread: Spread) -> str:
     )
 
 
-def _draw(
-    students: Mapping[CellKey, Student], datasets: Sequence[str], metric: Metric, spread: Spread, foot: Sequence[str]
-) -> "Figure":
+def _draw(students: Mapping[CellKey, Student], metric: Metric, spread: Spread, foot: Sequence[str]) -> "list[Figure]":
     rows = entries([student.cell for student in students.values()])
     shown = {
-        dataset: [students[row.cells[dataset].key] if dataset in row.cells else None for row in rows]
-        for dataset in datasets
+        student.cell.dataset: [_student(row, student.cell.dataset, students) for row in rows]
+        for student in students.values()
     }
     texts = {dataset: [_text(student, metric) for student in found] for dataset, found in shown.items()}
-    every = [text for found in texts.values() for text in found]
-    labels = [row.label for row in rows]
-    layout = row_layout(labels, datasets, values=every, x_label=metric.title, foot=foot, legend_lines=1)
-    for ax, (dataset, found) in zip(layout.axes, shown.items(), strict=True):
-        for student, place in zip(found, layout.places, strict=True):
-            if student is not None:
-                _draw_row(ax, place, student, spread)
-        value_column(ax, layout.places, texts[dataset], heading="to teacher", bold=[False] * len(rows))
-        ax.margins(x=0.08)
-    layout.add_legend()
-    return layout.figure
+    labels, every = [row.label for row in rows], [text for found in texts.values() for text in found]
+    figures = []
+    for datasets in side_by_side(list(shown), labels, every):
+        layout = row_layout(labels, datasets, values=every, x_label=metric.title, foot=foot, legend_lines=1)
+        for ax, dataset in zip(layout.axes, datasets, strict=True):
+            for student, place in zip(shown[dataset], layout.places, strict=True):
+                if student is not None:
+                    _draw_row(ax, place, student, spread)
+            value_column(ax, layout.places, texts[dataset], heading="to teacher", bold=[False] * len(rows))
+            ax.margins(x=0.08)
+        layout.add_legend()
+        figures.append(layout.figure)
+    return figures
+
+
+def _student(row: Entry, dataset: str, students: Mapping[CellKey, Student]) -> Student | None:
+    return students[row.cells[dataset].key] if dataset in row.cells else None
 
 
 def _draw_row(ax: "Axes", place: float, student: Student, spread: Spread) -> None:

@@ -81,6 +81,17 @@ def test_every_three_datasets_have_a_figure_of_their_own() -> None:
     ]
 
 
+def test_no_more_datasets_stand_side_by_side_than_there_is_room_for() -> None:
+    study = Study(claims=[{"better": "PS", "worse": LONG, "metric": "map_at_r"}])
+    for index in range(3):
+        base = study.add(LONG, [0.5, 0.61, 0.7], dataset=f"data {index}")
+        study.add("PS", [0.6, 0.7, 0.8], dataset=f"data {index}", baseline=base)
+    figures = plots.forest(study.results())
+    assert [len(figure.axes) for figure in figures] == [2, 1]
+    for figure in figures:
+        assert_nothing_overlaps(figure)
+
+
 def test_forest_draws_paired_differences_with_their_t_intervals() -> None:
     results = compared().results()
     (figure,) = plots.forest(results)

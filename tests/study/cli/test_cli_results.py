@@ -75,3 +75,24 @@ def test_plots(dml_study: Call, trained: Path, tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "map.png").read_bytes().startswith(b"\x89PNG")
     everything = dml_study("plot", "tiny", "-o", "all")
     assert everything.code == 0 and "all/curves-map_at_r.png" in everything.out
+
+
+def test_kinds_of_plots_are_listed_with_what_a_study_lacks(dml_study: Call, trained: Path) -> None:
+    lines = dml_study("plot", "tiny", "--kind", "list").out.splitlines()
+    kinds = [line.split(":")[0] for line in lines if not line.startswith(" ")]
+    assert {"heatmap", "contours", "curves", "curves-time", "sensitivity", "at-k", "forest", "bars"} <= set(kinds)
+    lacking = lines[[line.split(":")[0] for line in lines].index("robustness") + 1]
+    assert lacking.startswith("  not here: 'test_map_at_r' was not measured on deformed images")
+    assert not (trained / "plots").exists()
+
+
+def test_several_kinds_are_drawn_and_named_after_their_metric(dml_study: Call, trained: Path) -> None:
+    wanted = ["--kind", "bars", "--kind", "at-k"]
+    outcome = dml_study("plot", "tiny", *wanted, "--spread", "std", "-m", "recall_at_1", "-o", "figures")
+    assert (outcome.code, outcome.err) == (0, "")
+    names = ["bars-recall_at_1", "at-k-recall"]
+    assert outcome.out.splitlines() == [f"wrote figures/{name}.{kind}" for name in names for kind in ("pdf", "png")]
+    refused = dml_study("plot", "tiny", "--kind", "bars", "--kind", "teacher-gap")
+    assert refused.code == 2 and "teacher-gap: no method learns from a teacher" in refused.err
+    assert "wrote" not in refused.out
+    assert "no method 'nobody'" in dml_study("plot", "tiny", "--kind", "bars", "--method", "nobody").err
