@@ -215,6 +215,20 @@ def bold_cells(samples: Sequence[Sample], *, higher_is_better: bool = True, alph
     return [_is_bold(sample, best, result, alpha) for sample, result in zip(samples, comparisons, strict=True)]
 
 
+def second_best(samples: Sequence[Sample], *, higher_is_better: bool = True) -> list[bool]:
+    """Which cells have the second best mean (equal ones too); none where fewer than three have a value.
+
+    As with the best, a lone seed does not count beside cells with several.
+    """
+    known = [sample for sample in samples if sample.n]
+    if len(known) < 3:
+        return [False] * len(samples)
+    best = best_sample(known, higher_is_better=higher_is_better)
+    rest = [sample for sample in known if not _equal(sample.mean, best.mean)]
+    second = [best_sample(rest, higher_is_better=higher_is_better)] if rest else []
+    return [any(sample.n and _equal(sample.mean, each.mean) for each in second) for sample in samples]
+
+
 def _is_bold(sample: Sample, best: Sample, comparison: Comparison, alpha: float) -> bool:
     if sample.n and _equal(sample.mean, best.mean):
         return True
