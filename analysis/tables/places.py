@@ -73,7 +73,8 @@ def columns_of(
     cells = [cell for line in lines for cell in line.cells]
     ranks = _ranks(sorted(cells, key=lambda cell: cell.key[1]), metrics, axes.columns)
     found = _ranked({at: None for line in lines for at in line.places}, ranks)
-    silent = [index for index, key in enumerate(axes.columns[:-1]) if key == "dataset" and len(ranks[index]) == 1]
+    silent = [index for index, key in enumerate(axes.columns) if key == "dataset" and len(ranks[index]) == 1]
+    silent = silent if len(axes.columns) > 1 else []
     return {at: _column(at, axes.columns, silent, axis_labels(compared)) for at in found}
 
 
@@ -84,7 +85,7 @@ def _column(at: Coordinates, keys: Sequence[str], silent: Sequence[int], labels:
     metric = known.get("metric")
     ordered = sorted(keys, key=lambda key: {"dataset": 0, "metric": 2}.get(key, 1))
     name = " ".join(_in_name(key, known[key], texts[key]) for key in ordered)
-    short = metric.label if keys[-1] == "metric" and metric else headers[-1]
+    short = metric.label if metric and headers[-1] == texts["metric"] else headers[-1]
     return Column(headers, short, name, known.get("dataset"), metric)
 
 
