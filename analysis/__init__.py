@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis import plots, tables
     from analysis.loading import Results, load
+    from analysis.publications import published
+    from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
@@ -14,9 +16,25 @@ _HOMES = {
     "Table": "analysis.tables",
     "comparison_table": "analysis.tables",
     "render": "analysis.tables",
+    "published": "analysis.publications",
+    "check_published_runs": "analysis.published_ledger",
+    "published_runs": "analysis.published_ledger",
+    "write_published_runs": "analysis.published_ledger",
 }
 
-__all__ = ["Results", "Table", "comparison_table", "load", "plots", "render", "tables"]
+__all__ = [
+    "Results",
+    "Table",
+    "check_published_runs",
+    "comparison_table",
+    "load",
+    "plots",
+    "published",
+    "published_runs",
+    "render",
+    "tables",
+    "write_published_runs",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -63,9 +63,7 @@ def summarize(values: Floats | Sequence[float], *, confidence: float = 0.95) -> 
     mean = float(data.mean()) if n else NAN
     if n < 2:
         return Summary(n, mean, NAN, NAN, NAN)
-    std = float(data.std(ddof=1))
-    reach = _t_quantile(confidence, n - 1) * std / math.sqrt(n)
-    return Summary(n, mean, std, mean - reach, mean + reach)
+    return known_summary(n, mean, float(data.std(ddof=1)), confidence=confidence)
 
 
 def compare(sample: Sample, baseline: Sample, *, confidence: float = 0.95) -> Comparison:
@@ -155,6 +153,29 @@ def _welch(first: Floats, second: Floats, confidence: float) -> Comparison:
     with _without_warnings():  # one group may be constant
         test = stats.ttest_ind(first, second, equal_var=False)
     low, high = test.confidence_interval(confidence)
+    return Comparison(difference, float(low), float(high), float(test.pvalue), n, paired=False)
+
+
+def known_summary(n: int, mean: float, std: float, *, confidence: float = 0.95) -> Summary:
+    """The summary of values of which only these are known; no interval below two values or without a deviation."""
+    if n < 2 or not math.isfinite(std):
+        return Summary(n, mean, std, NAN, NAN)
+    reach = _t_quantile(confidence, n - 1) * std / math.sqrt(n)
+    return Summary(n, mean, std, mean - reach, mean + reach)
+
+
+def compare_summaries(first: Summary, second: Summary, *, confidence: float = 0.95) -> Comparison:
+    """`first` minus `second` by Welch's test; the difference alone where a deviation or a size is not known."""
+    n, difference = min(first.n, second.n), first.mean - second.mean
+    variances = [each.std**2 / each.n if each.n > 1 else NAN for each in (first, second)]
+    if n < 2 or not sum(variances) > 0:
+        return Comparison(difference, NAN, NAN, NAN, n, paired=False)
+    test = stats.ttest_ind_from_stats(
+        first.mean, first.std, first.n, second.mean, second.std, second.n, equal_var=False
+    )
+    parts = zip(variances, (first.n, second.n), strict=True)
+    df = sum(variances) ** 2 / sum(variance**2 / (size - 1) for variance, size in parts)
+    low, high = stats.t.interval(confidence, df, loc=difference, scale=math.sqrt(sum(variances)))
     return Comparison(difference, float(low), float(high), float(test.pvalue), n, paired=False)
 
 

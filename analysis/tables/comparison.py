@@ -118,7 +118,9 @@ def _metrics(results: Results, names: Sequence[str] | None) -> list[Metric]:
     on_test = [SELECTED_ON_TEST + name for name in DEFAULT_METRICS]
     recorded = [name for name in on_test if name in available and results.replicates[name].notna().any()]
     own = [name for name in sorted(_selecting(results) - {*DEFAULT_METRICS}) if f"test_{name}" in available]
-    return [find_metric(name, available) for name in (*own, *DEFAULT_METRICS, *recorded)]
+    once = [name for name in (*own, *DEFAULT_METRICS) if results.replicates[f"test_{name}"].notna().any()]
+    default = [] if recorded and not once else [*own, *DEFAULT_METRICS]  # published runs: all chosen on test classes
+    return [find_metric(name, available) for name in (*default, *recorded)]
 
 
 def _selecting(results: Results) -> set[str]:
@@ -128,7 +130,8 @@ def _selecting(results: Results) -> set[str]:
 
 def _delta_metrics(results: Results, names: Sequence[str] | None, shown: Sequence[Metric]) -> list[Metric]:
     if names is None:
-        return [metric for metric in shown if metric.column.removeprefix("test_") in _selecting(results)]
+        prefix = "test_" if any(metric.column.startswith("test_") for metric in shown) else SELECTED_ON_TEST
+        return [metric for metric in shown if metric.column.removeprefix(prefix) in _selecting(results)]
     wanted = [find_metric(name, set(results.replicates.columns)) for name in names]
     for metric in wanted:
         if metric not in shown:

@@ -50,6 +50,7 @@ def footnotes(
         _without_value(replicates, table, cells),
         _unfinished(replicates),
         *protocol_notes(results, replicates),
+        *(note for plan in results.plans.values() for note in plan.get("notes", ())),
     ]
     return tuple(note for note in notes if note)
 
@@ -71,12 +72,15 @@ def _deltas(table: Table) -> str:
     if not found:
         return ""
     points = "percentage points" if any(cell.metric.unit == "%" for cell in compared) else "the metric's unit"
-    interval = " with its 95 % paired t-interval" if any(isfinite(delta.low) for delta in found) else ""
+    paired = any(delta.paired for delta in found)
+    kind = "paired t-interval" if paired else "interval"
+    interval = f" with its 95 % {kind}" if any(isfinite(delta.low) for delta in found) else ""
     unpaired = " ‡: the seeds differ, so the interval is Welch's." if any(not delta.paired for delta in found) else ""
     pairs = max(delta.n for delta in found)
     rank = minimum_rank_test_p(pairs)
     power = f" With n = {pairs} no two-sided paired rank test can go below p = {rank:g}." if rank > 0.05 else ""
-    return f"Δ: difference to the method's baseline on the same seeds, in {points}{interval}.{unpaired}{power}"
+    seeds = " on the same seeds" if paired else ""
+    return f"Δ: difference to the method's baseline{seeds}, in {points}{interval}.{unpaired}{power}"
 
 
 def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:

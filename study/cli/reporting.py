@@ -35,8 +35,8 @@ def table(
         str | None,
         typer.Option(
             metavar="KEY[,KEY...]",
-            help="What names the columns, in grouped headers. Keys in neither are added: dataset and metric here, others "
-            "to the rows.",
+            help="What names the columns, in grouped headers. Keys in neither are added: dataset and metric here, "
+            "others to the rows.",
             rich_help_panel=_ARRANGED,
         ),
     ] = None,
@@ -77,7 +77,7 @@ def table(
         str,
         typer.Option(
             metavar="WHAT[,WHAT...]",
-            help="What stands beside a mean: std, interval (95 % t-interval), n, delta (to the baseline); or mean alone.",
+            help="What stands beside a mean: std, interval (95 % t-interval), n, delta (to the baseline); or mean.",
             rich_help_panel=_SHOWN,
         ),
     ] = "std,n,delta",
@@ -146,6 +146,11 @@ def table(
         check=check or (),
         studies="merged" if merge else "apart",
     )
+    if with_published is not None:
+        from analysis.publications import parse_filters
+        from analysis.tables import with_published as quoting
+
+        built = quoting(built, results, parse_filters(with_published.split(",")))
     _print(built, format_, output)
 
 
