@@ -69,7 +69,7 @@ _MEANING = (
 
 
 def _with_deltas(table: Table, quoted: Sequence[Row]) -> tuple[Column, ...]:
-    """Differences stand where the study has some; where it has none, in every column that papers have a baseline for."""
+    """Differences stand where the study has some; where it has none, wherever a paper has a baseline."""
     if "delta" not in table.shown or any(column.delta for column in table.columns):
         return table.columns
     known = [any(row.cells[index].delta for row in quoted) for index in range(len(table.columns))]

@@ -52,7 +52,7 @@ def read_methods(
     resolver = _Resolver(found, resources, problems)
     methods = tuple(resolver.method(name) for name in found)
     _check_baselines(methods, found, automatic, problems)
-    _check_labels(methods, found, problems)
+    _check_labels(methods, found, automatic, problems)
     return methods
 
 
@@ -141,13 +141,15 @@ def _check_baselines(
             problems.add(at.place, at.key, f"goes round in a circle: {' -> '.join(_circle(method.name, baselines))}")
 
 
-def _check_labels(methods: Sequence[Method], found: dict[str, list[_Definition]], problems: Problems) -> None:
-    shown: dict[str, str] = {}
+def _check_labels(
+    methods: Sequence[Method], found: dict[str, list[_Definition]], automatic: Sequence[str], problems: Problems
+) -> None:
+    shown = {name: name for name in automatic}
     for method in methods:
         other = shown.setdefault(method.label or method.name, method.name)
         if other != method.name:
             at = found[method.name][-1].at / "label"
-            problems.add(at.place, at.key, f"tables would call method '{other}' by the same name; choose another label")
+            problems.add(at.place, at.key, f"tables would call '{other}' by the same name; choose another label")
 
 
 def _circle(start: str, baselines: dict[str, str | None]) -> list[str]:
