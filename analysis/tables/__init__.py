@@ -4,6 +4,18 @@ from analysis.tables.comparison import comparison_table
 from analysis.tables.model import Cell, Column, Row, Table
 from analysis.tables.quoted import with_published
 from analysis.tables.rendering import FORMATS, render
+from analysis.tables.stars import with_stars
 from analysis.tables.terminal import terminal
 
-__all__ = ["FORMATS", "Cell", "Column", "Row", "Table", "comparison_table", "render", "terminal", "with_published"]
+__all__ = [
+    "FORMATS",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "comparison_table",
+    "render",
+    "terminal",
+    "with_published",
+    "with_stars",
+]

@@ -152,7 +152,7 @@ def delta_entry(cell: Cell) -> Entry:
     if cell.delta is None:
         return Entry("")
     main, tail = delta_texts(cell.delta, cell.metric.decimals)
-    return Entry(main, tail, number=cell.delta.difference if isfinite(cell.delta.difference) else None)
+    return Entry(main + cell.stars, tail, number=cell.delta.difference if isfinite(cell.delta.difference) else None)
 
 
 def delta_texts(delta: Comparison, decimals: int) -> tuple[str, str]:

@@ -37,7 +37,9 @@ class Cell:
     Attributes:
         second: the second best of its rivals.
         delta: to the baseline; None where the method has none, NaN where one of the two is missing.
+        stars: behind the difference; see `stars.with_stars`.
         key: the planned cell that the numbers come from; None where the plan has none.
+        baseline: the planned cell that `delta` is to.
         dataset: of the planned cell.
         contest: cells with the same one are rivals: the best of them is bold.
     """
@@ -47,7 +49,9 @@ class Cell:
     bold: bool = False
     second: bool = False
     delta: Comparison | None = None
+    stars: str = ""
     key: CellKey | None = None
+    baseline: CellKey | None = None
     dataset: str | None = None
     contest: object = None
 

@@ -57,6 +57,7 @@ def filled(
             second=here in second,
             delta=compared.get(here),
             key=entry.place.cell.key,
+            baseline=entry.place.cell.baseline,
             dataset=entry.place.cell.dataset,
             contest=(entry.contest, entry.reading),
         )

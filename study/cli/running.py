@@ -28,7 +28,10 @@ def run(
     results: options.Results = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster, `auto` included; by default a private local Ray."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster, `auto` included: it gets this code; by default a private local Ray.",
+        ),
     ] = None,
     policy: Annotated[
         str,
@@ -145,7 +148,8 @@ def _report(summary: "Summary", folder: "Place", *, stage: str) -> None:
     if summary.settings:
         failed = f", {summary.tune_failed} of their runs failed" if summary.tune_failed else ""
         pruned = f", {summary.tune_pruned} of their runs stopped early" if summary.tune_pruned else ""
-        typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}")
+        skipped = f", {summary.tune_skipped} of their runs not needed" if summary.tune_skipped else ""
+        typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}{skipped}")
     typer.echo(f"{', '.join(state)} -> {relative(folder)}")
     if summary.claims:
         spared = f"; {summary.spared} runs of further seeds not trained"

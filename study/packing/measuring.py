@@ -1,12 +1,10 @@
 """Asks the GPUs of a running Ray: how much memory they have, and how much of it a run needs."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from study.packing.shares import Gpu
 from study.plan import PlannedRun
-from trainables.ledger import Ledger
 
 _LOOK_SECONDS = 60.0
 _LOOK_SHARE = 0.01
@@ -34,9 +32,7 @@ def smallest_gpu() -> Gpu:
     return min((gpu for gpu in found if gpu.memory), key=lambda gpu: gpu.memory, default=Gpu("", 0))
 
 
-def measured_needs(
-    runs: Mapping[str, PlannedRun], *, ledger: Ledger, cache: Path, plugins: Sequence[Path]
-) -> dict[str, float]:
+def measured_needs(runs: Mapping[str, PlannedRun], *, session: Mapping[str, Any]) -> dict[str, float]:
     """Bytes of GPU memory that runs need, by their key; those that cannot be measured are left out.
 
     Each is tried in a process of its own with a GPU of its own, as many at a time as there are GPUs.
@@ -46,9 +42,8 @@ def measured_needs(
     from trainables.training.probe import needed_memory
 
     probe = ray.remote(num_gpus=1, max_calls=1, max_retries=0)(needed_memory)
-    files = {"ledger": ledger.location, "cache": cache, "plugins": [str(path) for path in plugins]}
     asked = {
-        key: probe.options(num_cpus=run.resources.cpu).remote(run.config.model_dump_json(), **files)
+        key: probe.options(num_cpus=run.resources.cpu).remote(run.config.model_dump_json(), session=session)
         for key, run in runs.items()
     }
     found = {key: _result(task) for key, task in asked.items()}

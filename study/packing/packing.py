@@ -2,9 +2,8 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.packing.book import PackingBook
@@ -40,8 +39,11 @@ class Packing:
         self._gpu = Gpu("", 0)
         self.enlarged: set[str] = set()
 
-    def prepare(self, runs: Sequence[PlannedRun], *, cache: Path, plugins: Sequence[Path] = ()) -> set[Resources]:
+    def prepare(self, runs: Sequence[PlannedRun], *, session: Mapping[str, Any]) -> set[Resources]:
         """Looks at the GPUs of Ray, and measures what kinds of runs need that are not known yet.
+
+        Args:
+            session: what runs of the launch are told.
 
         Returns:
             The distinct resources of the runs.
@@ -53,7 +55,7 @@ class Packing:
         if sharing:
             self._gpu = self._gpu if self._gpu.memory else smallest_gpu()
             self._refuse_unknown(sharing)
-            self._measure(sharing, cache=cache, plugins=plugins)
+            self._measure(sharing, session)
         self.add(runs)
         sizes = Counter(self.resources(run).gpus for run in sharing)
         for share, count in sorted(sizes.items()):
@@ -69,14 +71,14 @@ class Packing:
                 "`dml-study doctor` looks at them; or give the share as a number, `gpu: 0.25`"
             )
 
-    def _measure(self, runs: Iterable[PlannedRun], *, cache: Path, plugins: Sequence[Path]) -> None:
+    def _measure(self, runs: Iterable[PlannedRun], session: Mapping[str, Any]) -> None:
         known = self._book.needs.get(self._gpu.title, {})
         wanted = (run for run in runs if _to_measure(run))
         probes = {kind: run for run in wanted if (kind := self._kind(run)) not in known}
         if not probes:
             return
         _tell(f"packing: measuring the GPU memory of {len(probes)} kinds of runs")
-        found = measured_needs(probes, ledger=self._ledger, cache=cache, plugins=plugins)
+        found = measured_needs(probes, session=session)
         for kind, need in found.items():
             self._book.note("needs", self._gpu.title, kind, need)
         if unknown := len(probes) - len(found):

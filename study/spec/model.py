@@ -151,7 +151,7 @@ class Resources(Config):
 
 
 def _scheduler(value: Any) -> str | dict[str, str]:
-    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing: planning refuses it."""
+    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing."""
     own, foreign = ("none", "halving", "asha"), ("asha", "median", "hyperband")
     if value in own or (isinstance(value, dict) and list(value) == ["ray"] and value["ray"] in foreign):
         return value  # type: ignore[no-any-return]
@@ -177,6 +177,19 @@ Scheduler = Annotated[
 ]
 
 
+class ReplicatePruning(Config):
+    """When a setting trains no further replicates: it is clearly worse than the best one on equal seeds and folds."""
+
+    p: float = Field(0.1, gt=0, lt=0.5)
+    """A setting ends where a one-sided Wilcoxon signed-rank test against the best setting falls below this; 0.1 takes
+    at least 4 replicates, 0.05 takes 5, and a setting needs more of them for any to be saved."""
+    batch: int = Field(1, ge=1)
+    """Replicates between two tests; they train side by side."""
+
+
+Cost = Literal["train_seconds", "steps", "embedding_dim"]
+
+
 class TuneStage(Config):
     """How each method's search space is searched, on validation classes only."""
 
@@ -189,7 +202,19 @@ class TuneStage(Config):
     """Whether the runs of poor settings stop early. halving: after 1/4 and 1/2 of the epochs those go on that are among
     the better half; asha: after 1/16 and 1/4, among the best quarter. A run is compared at that epoch's evaluation, by
     `protocol.select_by`, with the runs of its seed and fold in settings 0 to n - window that came as far, once there
-    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen."""
+    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen.
+    `{ray: asha}`, `{ray: median}`, `{ray: hyperband}`: Ray Tune decides, by when runs of a seed and fold report: what
+    stops, and so what is proposed and chosen, cannot be repeated."""
+    prune_replicates: ReplicatePruning | None = None
+    """`{p: 0.1}`: settings that are clearly worse than the best of the settings 0 to n - window skip the rest of their
+    replicates, and are never chosen."""
+    cost: Cost | None = None
+    """A second objective beside `protocol.select_by`, smaller is better: tpe and gp then look for the best trade-offs
+    between the two. train_seconds: mean over the runs of a setting, as they are recorded; other machines, and other
+    trainings on the same one, take other times. steps of the optimiser and embedding_dim are the same everywhere."""
+    tolerance: float = Field(0.0, ge=0)
+    """With a cost, the cheapest setting is chosen that is at most so much worse than the best one, in the metric's own
+    unit: 0.01 is one percentage point. 0: the best one, of equals the cheapest."""
     window: int = Field(8, ge=1)
     """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
     seed: int = Field(0, ge=0)

@@ -11,7 +11,7 @@ import pytest
 from study_in_memory import Study, merged
 
 import analysis
-from analysis.tables import FORMATS, Table, comparison_table, render
+from analysis.tables import FORMATS, Table, comparison_table, render, with_stars
 from analysis.tables.layout import lay_out
 from trainables.errors import DmlStudyError
 
@@ -220,6 +220,18 @@ def test_configurations_that_differ_beyond_seed_and_fold_are_told_apart() -> Non
     runs = made.results().runs.set_index("run_id")
     found = [runs.loc[each["run_id"], "strategy.teacher.seed"] for each in (first, second, third)]
     assert found[:2] == [3, 4] and math.isnan(found[2])
+
+
+def test_stars_stand_behind_the_difference_that_was_tested() -> None:
+    made = Study(name="s")
+    base = made.add("a", [0.50, 0.51, 0.52])
+    made.add("b", [0.60, 0.62, 0.61], baseline=base)
+    table = comparison_table(made.results(), metrics=["map_at_r"])
+    starred = with_stars(table, {(("s", 1), ("s", 0), "test_map_at_r"): "**"}, "Stars: a note.")
+    assert texts(starred)[1][-1].startswith("+10.00** [")
+    assert r"+10.00\*\* [" in render(starred, "markdown") and "+10.00** {" in render(starred, "latex")
+    assert starred.footnotes == (*table.footnotes, "Stars: a note.")
+    assert with_stars(table, {(("s", 0), ("s", 1), "test_map_at_r"): "*"}, "") == table
 
 
 def test_a_table_is_a_value() -> None:

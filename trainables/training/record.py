@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from trainables import provenance
@@ -49,7 +49,7 @@ def run_row(
         "images_per_second": images / train_seconds if train_seconds else None,
         "peak_gpu_memory": peak_memory() if run.device == "cuda" else None,
         "started_at": started_at,
-        "ended_at": datetime.now(UTC),
+        "ended_at": started_at + timedelta(seconds=wall_seconds),  # a clock that is set meanwhile moves neither
         "attempts": attempts,
         "host": provenance.host_name(),
         "device": run.device,

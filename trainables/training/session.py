@@ -1,5 +1,6 @@
 """Carries one run from its configuration to its committed rows, through checkpoints, restarts and failures."""
 
+import math
 import time
 import traceback
 from dataclasses import dataclass
@@ -147,13 +148,16 @@ class Session:
 
     def _stop_epoch(self) -> int | None:
         """The epoch after which the search that trains the run stops it; None where it goes on."""
-        if not self.cutoffs:
-            return None
-        return stopped_after(self.run, Curve.of(self.epoch_rows, metric=self.run.protocol.select_by), self.cutoffs)
+        return stopped_after(self.run, self.curve, self.cutoffs) if self.cutoffs else None
+
+    @property
+    def curve(self) -> Curve:
+        """The validation so far, that before a restart included."""
+        return Curve.of(self.epoch_rows, metric=self.run.protocol.select_by)
 
     def _start(self) -> bool:
         """Claims an attempt; False where the run turns out to be committed, or hopeless."""
-        committed = self.ledger.commits().get(self.run_id)
+        committed = self.ledger.commit_of(self.run_id)
         # A run that is pruned already and has cutoffs again was told to its driver by a worker that then died.
         done = ("complete", "pruned") if self.cutoffs else ("complete",)
         if committed is not None and committed.status in done:
@@ -232,9 +236,9 @@ class Session:
     def _commit_pruned(self, stop: int) -> None:
         """Commits the epochs until the stop; a checkpoint of an attempt without these cutoffs may have more."""
         self.epoch_rows = self.epoch_rows[:stop]
-        metric = self.run.protocol.select_by
-        value = Curve.of(self.epoch_rows, metric=metric).values[stop]
-        line = f"stopped after epoch {stop}: val_{metric} {value:.4f}, and the cutoff is {self.cutoffs[stop]:.4f}"
+        value, cutoff = self.curve.values[stop], self.cutoffs[stop]
+        reason = f"the cutoff is {cutoff:.4f}" if math.isfinite(cutoff) else "Ray Tune's scheduler decided so"
+        line = f"stopped after epoch {stop}: val_{self.run.protocol.select_by} {value:.4f}, and {reason}"
         self._end("pruned", line, epochs_trained=stop)
 
     def _commit_failure(self, error: str) -> None:
@@ -283,7 +287,9 @@ class Session:
         self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")
 
     def _write_log(self) -> None:
-        self.ledger.put(f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode())
+        self.ledger.put(
+            f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode(), durable=False
+        )
 
 
 def _require_revisions(run: RunConfig) -> None:

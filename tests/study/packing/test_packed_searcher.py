@@ -43,7 +43,7 @@ class Launch:
         plan = build_plan(load_spec(folder / "s.yaml"), resolve_data=False)
         self.stop, self.ledger = StopRequest(), Ledger.open(folder / "results", create=True)
         packing = Packing(self.ledger)
-        packing.prepare(list(plan.runs.values()), cache=folder)
+        packing.prepare(list(plan.runs.values()), session={})
         self.a, self.b, self.c = plan.runs
         configurations = [{"run_id": run_id, "sources": (), "resources": {"CPU": 1.0}} for run_id in plan.runs]
         self.inner = Inner(configurations, self.stop)
@@ -118,7 +118,7 @@ def test_what_a_run_took_sizes_those_of_its_kind(tmp_path: Path, monkeypatch: py
     )
     plan = build_plan(load_spec(tmp_path / "s.yaml"), resolve_data=False)
     packing, stop = Packing(Ledger.open(tmp_path / "results", create=True)), StopRequest()
-    packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    packing.prepare(list(plan.runs.values()), session={})
     configurations = [{"run_id": run_id, "sources": (), "resources": {}} for run_id in plan.runs]
     searcher = packing.around(PlanSearcher(configurations, stop=stop), stop=stop)
     assert searcher.suggest("1")["resources"]["GPU"] == 1

@@ -69,7 +69,7 @@ def test_a_declared_need_is_a_share_of_the_gpus_that_there_are(
     ledger: Ledger, machines: Machines, tmp_path: Path
 ) -> None:
     plan, packing = plan_of(tmp_path, "{cpu: 2, gpu_memory: 10GiB}"), Packing(ledger)
-    sizes = packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    sizes = packing.prepare(list(plan.runs.values()), session={})
     assert shares(packing, plan) == {"anchor": 0.25, "cpu": 0, "soft": 0.25}
     assert {(size.cpu, size.gpu, size.gpu_memory) for size in sizes} == {(2, 0.25, None), (2, 0.0, 10 * GIB)}
     assert packing.of(run_of(plan, "cpu")) is None
@@ -80,15 +80,15 @@ def test_needs_are_measured_once_for_each_kind_of_run_and_of_gpu(
     ledger: Ledger, machines: Machines, tmp_path: Path
 ) -> None:
     plan, packing = plan_of(tmp_path, "{gpu: auto}"), Packing(ledger)
-    packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    packing.prepare(list(plan.runs.values()), session={})
     assert shares(packing, plan) == {"anchor": 0.5, "cpu": 0, "soft": 0.25}
     assert sorted(machines.probed) == ["norm_softmax", "proxy_anchor"]
     machines.probed.clear()
     again = Packing(ledger)
-    again.prepare(list(plan_of(tmp_path, "{gpu: auto}", seeds=5).runs.values()), cache=tmp_path)
+    again.prepare(list(plan_of(tmp_path, "{gpu: auto}", seeds=5).runs.values()), session={})
     assert (machines.probed, shares(again, plan)) == ([], shares(packing, plan))
     machines.gpu, elsewhere = Gpu("Larger", 80 * GIB), Packing(ledger)
-    elsewhere.prepare(list(plan.runs.values()), cache=tmp_path)
+    elsewhere.prepare(list(plan.runs.values()), session={})
     assert sorted(machines.probed) == ["norm_softmax", "proxy_anchor"]
     assert shares(elsewhere, plan) == {"anchor": 0.2, "cpu": 0, "soft": 0.125}
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_measured_gets_a_gpu_until_one_run_has_told(
 ) -> None:
     machines.needs = {"proxy_anchor": 15 * GIB}
     plan, packing = plan_of(tmp_path, "{gpu: auto}"), Packing(ledger)
-    packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    packing.prepare(list(plan.runs.values()), session={})
     assert shares(packing, plan) == {"anchor": 0.5, "cpu": 0, "soft": 1}
     packing.learn(run_of(plan, "soft"), need=4 * GIB)
     packing.learn(run_of(plan, "anchor"), need=1 * GIB)
@@ -109,13 +109,13 @@ def test_a_run_out_of_memory_gets_more_and_so_do_its_siblings_also_after_a_resta
     ledger: Ledger, machines: Machines, tmp_path: Path
 ) -> None:
     plan, packing = plan_of(tmp_path, "{gpu: 0.25}"), Packing(ledger)
-    packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    packing.prepare(list(plan.runs.values()), session={})
     packing.enlarge(run_of(plan, "soft"), share=0.25)
     assert shares(packing, plan) == {"anchor": 0.25, "cpu": 0, "soft": 0.5}
     sibling = packing.of(run_of(plan, "soft", seed=1))
     assert sibling is not None and sibling.gpus == 0.5
     again = Packing(ledger)
-    again.prepare(list(plan.runs.values()), cache=tmp_path)
+    again.prepare(list(plan.runs.values()), session={})
     assert shares(again, plan) == {"anchor": 0.25, "cpu": 0, "soft": 0.5}
     again.enlarge(run_of(plan, "soft"), share=0.5)
     assert shares(again, plan)["soft"] == 1
@@ -127,7 +127,7 @@ def test_what_a_run_will_cost_is_told_with_its_share(ledger: Ledger, machines: M
     told: list[tuple[str, float]] = []
     packing = Packing(ledger, expect=lambda runs: told.extend((run.run_id, run.resources.gpus) for run in runs))
     plan = plan_of(tmp_path, "{gpu_memory: 10GiB}", seeds=1)
-    packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    packing.prepare(list(plan.runs.values()), session={})
     packing.enlarge(run_of(plan, "soft"), share=0.25)
     soft, anchor = run_of(plan, "soft"), run_of(plan, "anchor")
     assert told == [(soft, 0.25), (anchor, 0.25), (soft, 0.5)]
@@ -137,17 +137,17 @@ def test_automatic_shares_need_a_gpu_whose_memory_is_known(ledger: Ledger, machi
     machines.gpu = Gpu("", 0)
     plan = plan_of(tmp_path, "{gpu_memory: 10GiB}")
     with pytest.raises(ResourceError, match="or give the share as a number"):
-        Packing(ledger).prepare(list(plan.runs.values()), cache=tmp_path)
+        Packing(ledger).prepare(list(plan.runs.values()), session={})
     fixed = plan_of(tmp_path, "{gpu: 0.25}")
     packing = Packing(ledger)
-    packing.prepare(list(fixed.runs.values()), cache=tmp_path)
+    packing.prepare(list(fixed.runs.values()), session={})
     packing.enlarge(run_of(fixed, "soft"), share=0.25)
     assert shares(packing, fixed) == {"anchor": 0.25, "cpu": 0, "soft": 0.5}
 
 
 def test_a_study_without_shares_asks_no_gpu(ledger: Ledger, tmp_path: Path) -> None:
     plan, packing, searcher = plan_of(tmp_path, "{gpu: 1}"), Packing(ledger), object()
-    sizes = packing.prepare(list(plan.runs.values()), cache=tmp_path)
+    sizes = packing.prepare(list(plan.runs.values()), session={})
     assert sizes == {run.resources for run in plan.runs.values()}
     assert packing.around(searcher, stop=None) is searcher  # type: ignore[arg-type]
 

@@ -167,8 +167,9 @@ def test_a_probe_takes_a_few_real_steps_and_an_evaluation(
 
     monkeypatch.setattr(Fit, "train_epoch", train_epoch)
     monkeypatch.setattr(Plain, "outcome", counted)
-    assert needed_memory(tiny_run.model_dump_json(), ledger=results, cache=private_cache) is None, "there is no GPU"
+    session = {"ledger": results, "cache": str(private_cache), "plugins": [], "nodes": "one"}
+    assert needed_memory(tiny_run.model_dump_json(), session=session) is None, "there is no GPU"
     assert steps == [4]
     assert evaluated == [96], "all test images"
     monkeypatch.setattr("trainables.training.probe.needed_of_gpu", lambda: 5 * GIB)
-    assert needed_memory(tiny_run.model_dump_json(), ledger=results, cache=private_cache) == 5 * GIB
+    assert needed_memory(tiny_run.model_dump_json(), session=session) == 5 * GIB
