@@ -184,3 +184,9 @@ def test_a_cost_that_is_not_known_is_the_largest(ledger: Ledger, export: Export)
     ledger.write_plan(record)
     assert export("optuna", "stüdy")[0] == 0
     assert opened()[TUNED].trials[0].values == [pytest.approx(0.105), float("inf")]
+
+
+def test_a_spec_with_results_elsewhere(ledger: Ledger, export: Export, tmp_path: Path) -> None:
+    ledger.write_plan({**ledger.read_plan(), "study": "demo"})
+    code, out, err = export("optuna", "demo", "--results", ledger.location)
+    assert (code, err) == (0, "") and out.startswith(f"wrote 3 Optuna studies with 8 trials to {FILE}")
