@@ -10,7 +10,7 @@ from study.launch.adopt import adopt_siblings
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
-from study.launch.places import Setting, make_ready
+from study.launch.places import Setting, environment, make_ready
 from study.launch.progress import LiveView
 from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
@@ -65,7 +65,8 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
             with Machines(options.address, gpus=_needs_gpus(plan), plugins=plan.spec.plugins) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
-                packing = Packing(ledger, expect=book.expect)
+                variables = environment(options, ledger.location)
+                packing = Packing(ledger, expect=book.expect, environment=variables)
                 parts = Parts(ledger, lease, options, stop, machines, book, gate, packing)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
