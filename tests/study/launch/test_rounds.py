@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from study.cli.app import app
 from study.launch import LaunchOptions, Summary, driver, launch
 from study.launch.trials import Parts
 from study.plan import Plan, PlannedRun, build_plan
@@ -115,3 +117,21 @@ def test_runs_that_never_end_do_not_keep_a_launch(rounds: Rounds, monkeypatch: p
     summary = rounds.launch()
     assert asked == [6]
     assert (summary.missing, summary.left) == (6, True)
+
+
+def test_status_tells_that_claims_wait_for_more_seeds(rounds: Rounds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver was killed when a round was trained, and had not looked at the claims."""
+
+    def killed(due: Sequence[PlannedRun], *, plan: Plan, parts: Parts) -> None:
+        rounds.train(due, plan=plan, parts=parts)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "_train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        rounds.launch()
+    shown = CliRunner().invoke(app, ["status", str(rounds.results)]).output
+    assert "6 done, 0 running, 0 failed, 0 waiting" in shown and "goes on" in shown
+    monkeypatch.setattr(driver, "_train", rounds.train)
+    rounds.launch()
+    shown = CliRunner().invoke(app, ["status", str(rounds.results)]).output
+    assert "18 done" in shown and "goes on" not in shown and "next: `dml-study table" in shown
