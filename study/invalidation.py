@@ -13,8 +13,9 @@ from study.search.records import LedgerRecords
 from study.settling import forget_looks
 from study.wording import run_sources
 from trainables.config import REGISTRIES, RunConfig
-from trainables.errors import ConfigError
+from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
+from trainables.ledger.places import keyed
 
 _FOLDER = "invalidated"
 _FACTS = ("seed", "fold", "stage", "status", "device", "host", "device_name", "git_commit")
@@ -130,9 +131,23 @@ def invalidate(ledger: Ledger, run_ids: Collection[str], *, reason: str, where: 
 
 
 def invalidated_runs(ledger: Ledger) -> set[str]:
-    """All runs that ever were invalidated in a results folder."""
-    records = (json.loads(ledger.get(key)) for key in ledger.list(f"{_FOLDER}/"))
-    return {run["run_id"] for record in records for run in record["runs"]}
+    """All runs that ever were invalidated in a results folder.
+
+    Raises:
+        LedgerError: a record is damaged.
+    """
+    keys = (key for key in ledger.list(f"{_FOLDER}/") if key.endswith(".json"))
+    return {run_id for key in keys for run_id in _runs_of(ledger, key)}
+
+
+def _runs_of(ledger: Ledger, key: str) -> set[str]:
+    try:
+        return {run["run_id"] for run in json.loads(ledger.get(key))["runs"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerError(
+            f"{keyed(ledger.location, key)} is damaged ({error}); restore it, or delete it: the runs that it names may "
+            "then be copied in from sibling studies again"
+        ) from error
 
 
 def _user() -> str:

@@ -79,13 +79,14 @@ def setting_titles(settings: Iterable[tuple[Search, int, Sequence[Mapping[str, A
 
 
 def search_names(searches: Sequence[Search], ledger: "Ledger") -> dict[str, RunName]:
-    """Names of all runs that searches have proposed, those since the plan was written included."""
+    """Names of all runs that searches have proposed, those since the plan was written included.
+
+    Replicates that a setting never trains because it ended before are no runs of the study.
+    """
     from study.search.records import LedgerRecords
 
-    recorded = [(search, LedgerRecords(ledger).load(search["cell_id"])) for search in searches]
-    return setting_names(
-        (search, number, record["runs"]) for search, records in recorded for number, record in sorted(records.items())
-    )
+    begun = [(search, LedgerRecords(ledger).begun(search["cell_id"])) for search in searches]
+    return setting_names((search, number, runs[number]) for search, runs in begun for number in sorted(runs))
 
 
 def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str]:

@@ -8,6 +8,9 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+COMMIT_FILE = "_commit"
+"""Beside this module where the code was shipped to a node of a cluster: the commit that it was shipped from."""
+
 _PACKAGES = ("dml-study", "torch", "torchvision", "numpy", "ray", "pyarrow", "pillow")
 
 
@@ -25,7 +28,10 @@ def package_versions() -> str:
 
 @lru_cache(maxsize=1)
 def git_commit() -> str | None:
-    """Commit of the checkout that this code runs from, with `+dirty` for uncommitted changes; None for a wheel."""
+    """Commit of the checkout that this code runs or was shipped from, with `+dirty` for uncommitted changes; None for a
+    wheel."""
+    if (shipped := Path(__file__).with_name(COMMIT_FILE)).is_file():
+        return shipped.read_text()
     folder = Path(__file__).resolve().parents[1]
     if not (folder / ".git").exists():
         return None

@@ -1,18 +1,20 @@
 """The shared trainable: what Ray Tune schedules. The one module of this package that imports ray."""
 
 import time
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from ray import tune
 
-from trainables.config import RunConfig
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
-from trainables.plugins import load_plugins
 from trainables.provenance import host_name
+from trainables.shipped import NO_VARIABLES, adopt, cache_here, require_data, run_here
+from trainables.training.cutoffs import judged, unreachable
+from trainables.training.gpu_memory import free_memory, limit_memory, needed_of_gpu
+from trainables.training.orders import ordered_stop
 from trainables.training.session import Session, SessionOptions
 
 _REPORT_SECONDS = 1.0
@@ -23,14 +25,19 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
     The trial's configuration holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value) and `session`
-    (ledger, study, cache, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears of epochs and
-    of the end.
+    (ledger, study, cache, data, nodes, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears
+    of epochs and of the end.
+
+    Where a scheduler of Tune judges the run, `judge` has the key of its order to stop (`order`), which the run itself
+    obeys, and whether it pauses runs (`pauses`); each evaluation is a report then. Otherwise it is None.
     """
 
-    def setup(self, config: dict[str, Any]) -> None:
-        # Tune also calls this in actors that never step: nothing may happen here.
+    def setup(self, config: dict[str, Any], environment: Mapping[str, str] = NO_VARIABLES) -> None:
+        # Tune also calls this in actors that never step: nothing may happen here but to the process itself.
+        adopt(environment)
         self._configuration = config
         self._session: Session | None = None
+        self._reported = 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
@@ -52,23 +59,42 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
     def _train(self) -> dict[str, Any]:
         if self._session is None:
             self._session = _open_session(self._configuration)
+        judge = self._configuration["judge"]
+        if judge is not None:
+            _obey(self._session, judge["order"])
         until = time.monotonic() + _REPORT_SECONDS
         while not self._session.done:
             self._session.step()
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or (judge is not None and self._unreported(self._session)):
                 break
+        if judge is not None and judge["pauses"]:
+            self._session.close()  # it may go on in another worker while this one still holds it
         return {
             "epoch": self._session.epochs_done,
             "done": self._session.done,
             "status": self._session.status,
             "run_id": self._session.run_id,
+            "gpu_memory": needed_of_gpu(),
+            "curve": self._news(self._session) if judge is not None else [],
         }
+
+    def _unreported(self, session: Session) -> list[tuple[int, float]]:
+        """Epochs with their validation, after the warm-up."""
+        values = judged(session.run, session.curve)
+        return [(epoch, value) for epoch, value in sorted(values.items()) if epoch > self._reported]
+
+    def _news(self, session: Session) -> list[tuple[int, float]]:
+        """The same, told once: after a restart from the first epoch on."""
+        news = self._unreported(session)
+        self._reported = news[-1][0] if news else self._reported
+        return news
 
     def cleanup(self) -> None:
         """Saves an unfinished run: a stopped study continues where it was."""
         if self._session is not None:
             self._session.close()
             self._session = None
+            free_memory()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: runs keep their own checkpoints in the ledger."""
@@ -77,17 +103,28 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         """Nothing: see `save_checkpoint`."""
 
 
+def _obey(session: Session, order: str) -> None:
+    """Stops a run where the driver left word that it is to stop."""
+    epoch = ordered_stop(session.ledger, order)
+    if epoch is not None:
+        session.cutoffs = unreachable(epoch, metric=session.run.protocol.select_by)
+
+
 def _open_session(config: dict[str, Any]) -> Session:
     keep_freed_memory()
+    gpus = config["resources"].get("GPU", 0.0)
+    limit_memory(gpus)
     settings = config["session"]
     options = SessionOptions(
         study=settings["study"],
-        cache=Path(settings["cache"]),
+        cache=cache_here(settings["cache"]),
         generation=settings["generation"],
         checkpoint_seconds=settings["checkpoint_seconds"],
+        gpus=gpus or 1.0,
     )
-    load_plugins([Path(path) for path in settings["plugins"]])
-    run = RunConfig.model_validate_json(config["run"])
+    run = run_here(config["run"], settings)
+    if settings["nodes"] == "many":  # this one may have joined after the others were asked
+        require_data(run, cache=options.cache)
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
-    ledger = Ledger.open(settings["ledger"], shard=shard)
+    ledger = Ledger.reopen(settings["ledger"], shard=shard)
     return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))

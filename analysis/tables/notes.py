@@ -177,18 +177,29 @@ def _search_text(search: Mapping[str, Any]) -> str:
     metric = describe(f"test_{search['select_by']}").label
     runs = len(search["seeds"]) * len(search["folds"])
     return (
-        f"of {search['trials']} settings proposed by {sampler} the best by mean {metric} on validation classes "
+        f"of {search['trials']} settings proposed by {sampler} {_rule(search)} by mean {metric} on validation classes "
         f"({runs} run{'s' * (runs != 1)} each{_stopping(search)}), trained anew with other seeds"
     )
+
+
+def _rule(search: Mapping[str, Any]) -> str:
+    """Which setting is chosen; the tolerance in the metric's own unit."""
+    if not search.get("tolerance"):
+        return "the best"
+    cost = describe(search["cost"]).label.lower()
+    return f"the one of least {cost} among those at most {search['tolerance']:g} worse than the best"
 
 
 def _stopping(search: Mapping[str, Any]) -> str:
     """A plan of an older version does not say whether runs stop."""
     scheduler = search.get("scheduler", "none")
-    return "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
+    if isinstance(scheduler, dict):
+        scheduler = f"Ray Tune's {scheduler['ray']}, which depends on timing"
+    text = "" if scheduler == "none" else f", poor ones stopped early by {scheduler}"
+    return f"{text}, fewer of clearly worse ones" if search.get("prune_replicates") else text
 
 
-_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc": "a Sobol sequence"}
+_SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc": "a Sobol sequence", "cmaes": "CMA-ES"}
 
 
 def _on_test(table: Table) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from study.bridges.targets import replacing
 from study.bridges.trials import Trial, TrialStudy, trial_studies
-from study.search.sampling import import_optuna, optuna_range
+from study.search.translation import import_optuna, optuna_range
 from study.spec.tune import Choice, Distribution
 from trainables.ledger import Ledger
 

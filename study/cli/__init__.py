@@ -26,7 +26,9 @@ def main() -> None:
 def _complain(error: DmlStudyError) -> int:
     from rich.console import Console
 
+    from trainables.ledger.errors import StorageGoneError
+
     console = Console(stderr=True, soft_wrap=True)
     console.print("[bold red]error:[/] ", end="")
     console.print(str(error), markup=False, highlight=False)
-    return 2
+    return 1 if isinstance(error, StorageGoneError) else 2

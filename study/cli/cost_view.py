@@ -52,7 +52,8 @@ def estimate_lines(runs: "Sequence[PlannedRun]", ledger: "Ledger | None") -> lis
     cpus, gpus = _machine()
     lines = []
     for each in found:
-        need = f"{each.resources.cpu:g} CPU" + (f" + {each.resources.gpu:g} GPU" if each.resources.gpu else "")
+        gpu = "a share of a GPU" if each.resources.gpu == "auto" else f"{each.resources.gpus:g} GPU"
+        need = f"{each.resources.cpu:g} CPU" + (f" + {gpu}" if each.resources.gpus else "")
         at_once = each.at_once(cpus=cpus, gpus=gpus)
         here = f"about {format_seconds(each.seconds / at_once)} here, {at_once} at a time" if at_once else "not here"
         unknown = f" (and {each.unknown} runs of unknown length)" if each.unknown else ""

@@ -178,9 +178,9 @@ def _resources(needed: "set[Resources]") -> Iterator[Finding]:
 
     cpus, gpus = _cpus(), torch.cuda.device_count()
     for resources in needed:
-        if resources.cpu > cpus or resources.gpu > gpus:
+        if resources.cpu > cpus or resources.gpus > gpus:
             message = (
-                f"a run asks for {resources.cpu:g} CPUs and {resources.gpu:g} GPUs, and this machine has "
+                f"a run asks for {resources.cpu:g} CPUs and {resources.gpus:g} GPUs, and this machine has "
                 f"{cpus} CPUs and {gpus} GPUs; lower `resources` in the spec, or run on a cluster with --address"
             )
             yield Finding("fail", "study", message)

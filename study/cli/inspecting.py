@@ -117,6 +117,7 @@ def _study(ledger: "Ledger") -> _Study:
 
 def _print_study(console: "Console", study: _Study) -> None:
     from study.cli.cost_view import cost_lines
+    from study.cli.packing_view import retried_lines
     from study.wording import relative
 
     running, failed, counts = study.running(), study.failed(), Counter(study.states.values())
@@ -132,7 +133,7 @@ def _print_study(console: "Console", study: _Study) -> None:
         console.print(f"  {search}", markup=False)
     for line in _settling(study.plan):
         console.print(f"  {line}", markup=False)
-    for line in filter(None, [*cost_lines(study.costs), study.time_left(blocked)]):
+    for line in filter(None, [*cost_lines(study.costs), study.time_left(blocked), *retried_lines(study.ledger)]):
         console.print(f"  {line}", markup=False)
     _print_runs(console, "running", running, study.titles)
     _print_runs(console, "failed", failed, study.titles)

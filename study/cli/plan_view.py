@@ -11,6 +11,7 @@ from analysis.labels import axis_labels, value_text
 from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
 from study.cli.cost_view import estimate_lines
+from study.cli.packing_view import packing_lines, retried_lines
 from study.cli.search_view import print_searches
 from study.cli.settling_view import settling_lines
 from study.plan import Cell, Plan, PlannedRun, due_runs, explain, one_cell
@@ -52,7 +53,8 @@ def print_plan(plan: Plan, ledger: Ledger | None, folder: Place, *, limit: int) 
         for line in settling_lines(plan.settling.record()):
             console.print(line, markup=False)
         console.print(f"{plan.settling.spared} runs of further seeds wait for what these claims need")
-    for line in estimate_lines(_open_runs(plan, commits), ledger):
+    due = _open_runs(plan, commits)
+    for line in [*estimate_lines(due, ledger), *packing_lines(due), *(retried_lines(ledger) if ledger else [])]:
         console.print(line, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)

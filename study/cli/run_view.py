@@ -15,7 +15,10 @@ from study.cli.common import console_out
 from study.cli.finding import FoundRun, known_titles, run_config
 
 _FACTS = ("status", "attempt", "attempts", "study", "dataset", "stage", "seed", "fold", "selected_epoch")
-_COSTS = ("epochs_trained", "steps", "final_train_loss", "images_per_second", "train_seconds", "wall_seconds")
+_COSTS = (
+    *("epochs_trained", "steps", "final_train_loss", "images_per_second"),
+    *("peak_gpu_memory", "train_seconds", "wall_seconds"),
+)
 _ORIGIN = ("started_at", "ended_at", "host", "device", "device_name", "git_commit", "versions", "origin")
 
 

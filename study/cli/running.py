@@ -28,7 +28,10 @@ def run(
     results: options.Results = None,
     address: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster, `auto` included; by default a private local Ray."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="A Ray cluster, `auto` included: it gets this code; by default a private local Ray.",
+        ),
     ] = None,
     policy: Annotated[
         str,
@@ -145,11 +148,14 @@ def _report(summary: "Summary", folder: "Place", *, stage: str) -> None:
     if summary.settings:
         failed = f", {summary.tune_failed} of their runs failed" if summary.tune_failed else ""
         pruned = f", {summary.tune_pruned} of their runs stopped early" if summary.tune_pruned else ""
-        typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}")
+        skipped = f", {summary.tune_skipped} of their runs not needed" if summary.tune_skipped else ""
+        typer.echo(f"search: {summary.settings_done} of {summary.settings} settings finished{failed}{pruned}{skipped}")
     typer.echo(f"{', '.join(state)} -> {relative(folder)}")
     if summary.claims:
         spared = f"; {summary.spared} runs of further seeds not trained"
         typer.echo(f"claims: {summary.claims_settled} of {summary.claims} settled{spared if summary.spared else ''}")
+    if summary.enlarged:
+        typer.echo(f"packing: {summary.enlarged} runs ran out of GPU memory and were started again with a larger share")
     for error in summary.errors:
         typer.secho(f"error: {error.strip().splitlines()[-1]}", fg="red", err=True)
     if summary.out_of_time and summary.left:

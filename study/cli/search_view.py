@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.labels import setting_text, value_text
-from analysis.metrics import describe
+from analysis.metrics import Metric, describe
 from study.cli.columns import Column, print_columns
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def print_searches(console: "Console", plan: "Plan") -> None:
         Column("with", [_params(search) for search in searches]),
     ]
     print_columns(console, columns)
+    if any(search.front for search in searches):
+        _print_fronts(console, searches)
     waiting = [search for search in searches if search.chosen is None]
     if waiting:
         replication = plan.spec.replication
@@ -36,8 +38,26 @@ def print_searches(console: "Console", plan: "Plan") -> None:
         console.print(f"when they are over: {runs} trainings at most of the chosen settings", markup=False)
 
 
+def _print_fronts(console: "Console", searches: Sequence["Search"]) -> None:
+    """A row per setting that no other one of its search beats in both objectives."""
+    rows = [(search, search.record(), each.number) for search in searches for each in search.front]
+    settings = [(record, record["settings"][number]) for _, record, number in rows]
+    metric, cost = _metric(rows[0][1]), describe(rows[0][1]["cost"])
+    columns = [
+        Column("trade-offs of", [search.cell.method for search, _, _ in rows]),
+        Column("cell", [setting_text(dict(search.cell.axes)) for search, _, _ in rows]),
+        Column("setting", [str(number) for _, _, number in rows], right=True),
+        Column(metric.label, [_value_text(*each) for each in settings], right=True),
+        Column(cost.label.lower(), [_cost_text(*each) for each in settings], right=True),
+        Column("with", [_params_text(setting["params"]) for _, setting in settings]),
+    ]
+    console.print()
+    print_columns(console, columns)
+
+
 def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", commits: "Mapping[str, Commit]") -> list[str]:
-    """A line per search of a plan's record: settings whose runs have all ended, from names alone.
+    """A line per search of a plan's record: settings whose runs have all ended, from names alone. Then its
+    trade-offs, where it has a cost, as they stood when the plan was written.
 
     Args:
         record: `searches` of `plan.json`.
@@ -48,22 +68,47 @@ def search_states(record: Sequence[Mapping[str, Any]], ledger: "Ledger", commits
 
     lines = []
     for search in record:
-        recorded = LedgerRecords(ledger).load(search["cell_id"])
-        settings = [recorded[number] for number in sorted(recorded) if number < search["trials"]]
-        done = [setting for setting in settings if all(run["run_id"] in commits for run in setting["runs"])]
-        pruned = sum(any(commits[run["run_id"]].status == "pruned" for run in setting["runs"]) for setting in done)
+        begun = LedgerRecords(ledger).begun(search["cell_id"])
+        whole = len(search["seeds"]) * len(search["folds"])
+        settings = [begun[number] for number in sorted(begun) if number < search["trials"]]
+        done = [[commits[run["run_id"]].status for run in runs] for runs in settings if _ended(runs, commits)]
+        pruned = sum("pruned" in found or ("failed" not in found and len(found) < whole) for found in done)
         title = ", ".join(filter(None, (search["method"], setting_text(search["axes"]))))
         stopped = f" ({pruned} pruned)" if pruned else ""
         lines.append(f"search of {title}: {len(done)}/{search['trials']} settings{stopped}{_chosen_text(search)}")
+        lines += [f"  trade-off: {_setting_text(search, number)}" for number in search.get("front", ())]
     return lines
+
+
+def _ended(runs: Sequence[Mapping[str, Any]], commits: "Mapping[str, Commit]") -> bool:
+    return all(run["run_id"] in commits for run in runs)
 
 
 def _chosen_text(search: Mapping[str, Any]) -> str:
     if search["chosen"] is None:
         return ""
     setting = search["settings"][search["chosen"]]
-    value = describe(f"val_{search['select_by']}").text(setting["value"])
+    value = _value_text(search, setting) + (f" at {_cost_text(search, setting)}" if "cost" in search else "")
     return f"; setting {setting['number']} chosen, {value} with {setting_text(setting['params'])}"
+
+
+def _setting_text(search: Mapping[str, Any], number: int) -> str:
+    setting = search["settings"][number]
+    cost = f"{describe(search['cost']).label.lower()} {_cost_text(search, setting)}"
+    return f"setting {number}, {_value_text(search, setting)}, {cost}, {setting_text(setting['params'])}"
+
+
+def _metric(search: Mapping[str, Any]) -> Metric:
+    return describe(f"val_{search['select_by']}")
+
+
+def _value_text(search: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
+    return _metric(search).text(setting["value"])
+
+
+def _cost_text(search: Mapping[str, Any], setting: Mapping[str, Any]) -> str:
+    cost = describe(search["cost"])
+    return cost.text(setting["cost"]) if cost.unit else f"{setting['cost']:g}"
 
 
 def _settings(search: "Search") -> str:
@@ -84,5 +129,8 @@ def _params(search: "Search") -> str:
     if best is None:
         return ""
     chosen = "setting" if search.chosen is None else "chosen: setting"
-    values = ", ".join(f"{key} {value_text(value)}" for key, value in best.params.items())
-    return f"{chosen} {best.number}, {values}"
+    return f"{chosen} {best.number}, {_params_text(best.params)}"
+
+
+def _params_text(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value_text(value)}" for key, value in params.items())

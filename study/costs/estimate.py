@@ -25,8 +25,8 @@ class Estimate:
     def at_once(self, *, cpus: float, gpus: float) -> int:
         """How many of these runs a machine trains at a time; 0 where it lacks something."""
         places = [int(cpus / self.resources.cpu + 1e-9)]
-        if self.resources.gpu:
-            places.append(int(gpus / self.resources.gpu + 1e-9))
+        if self.resources.gpus:
+            places.append(int(gpus / self.resources.gpus + 1e-9))
         return min(places)
 
 
@@ -35,9 +35,9 @@ def works(runs: Iterable[PlannedRun]) -> dict[str, Work]:
     known: dict[tuple[int, float, float], Work] = {}
     found: dict[str, Work] = {}
     for run in runs:
-        key = (id(run.base), run.resources.gpu, run.resources.cpu)
+        key = (id(run.base), run.resources.gpus, run.resources.cpu)
         if key not in known:
-            known[key] = work_of(run.base, gpus=run.resources.gpu, cpus=run.resources.cpu)
+            known[key] = work_of(run.base, gpus=run.resources.gpus, cpus=run.resources.cpu)
         found[run.run_id] = known[key]
     return found
 

@@ -1,15 +1,17 @@
 """Ray, started quietly on this machine or joined at an address, and what it can give a trial."""
 
 import os
+import re
 import secrets
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import Any
 
 from study.launch.head_watch import HeadWatch
+from study.launch.shipping import staged_code
 from study.plan import Resources
 from trainables.errors import DmlStudyError
 
@@ -23,6 +25,7 @@ _QUIET = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # Tune's own state is never read again
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",  # under `ray job submit`: what both ask for is taken as we ask for it
 }
 _GCS_PATIENCE_SECONDS = "15"
 """Where a signal ended all of Ray, its driver would wait a minute for it."""
@@ -42,14 +45,15 @@ class ResourceError(DmlStudyError):
 
 
 @contextmanager
-def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[None]:
-    """Ray for the length of a launch: a private local instance, or the cluster at `address`.
+def ray_session(address: str | None, *, folder: Path, gpus: bool, plugins: Sequence[Path] = ()) -> Iterator[None]:
+    """Ray for the length of a launch: a private local instance, or the cluster at `address`, which gets our code.
 
     Where Ray runs in this process already, it is used as it is and left running.
 
     Args:
         folder: where a private instance writes; its path is short.
         gpus: whether a private instance looks for GPUs.
+        plugins: files of `--plugin`, for a cluster.
 
     Raises:
         ClusterError: Ray does not start, or nothing answers at the address.
@@ -67,7 +71,7 @@ def ray_session(address: str | None, *, folder: Path, gpus: bool) -> Iterator[No
         if address is None:
             _start(folder, gpus=gpus)
         else:
-            _join(address)
+            _join(address, folder=folder, plugins=plugins)
             watch.enter_context(HeadWatch(ray.get_runtime_context().gcs_address))
         yield
     finally:
@@ -107,17 +111,35 @@ def _start(folder: Path, *, gpus: bool) -> None:
         raise ClusterError(f"Ray does not start here: {error}; `dml-study doctor` looks at what it needs") from error
 
 
-def _join(address: str) -> None:
+def _join(address: str, *, folder: Path, plugins: Sequence[Path]) -> None:
     import ray
 
     try:
         _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        code = {"py_modules": staged_code(code_folder(folder), plugins=plugins), "excludes": []}
+        with chdir(folder):  # Ray puts this folder before the code that it ships, on every node
+            ray.init(address=address, runtime_env=code, log_to_driver=False, logging_level="error")
     except Exception as error:
+        if "Version mismatch" in str(error):
+            raise ClusterError(_mismatch(address, str(error))) from error
         raise ClusterError(
             f"--address {address}: no Ray cluster can be joined: {error}; give host:port of its head, or `auto` "
             "on a machine of the cluster"
         ) from error
+
+
+def code_folder(folder: Path) -> Path:
+    """Where the code lies that a cluster gets."""
+    return folder / "code"
+
+
+def _mismatch(address: str, report: str) -> str:
+    """Of what Ray says in six lines: the versions there, then those here."""
+    there, here = re.findall(r"Ray: (\S+)\s+Python: (\S+)", report)[:2]
+    return (
+        f"--address {address}: the cluster has Ray {there[0]} on Python {there[1]}, and this command Ray {here[0]} on "
+        f"Python {here[1]}; Ray wants them equal everywhere: install one of the two in the other's place"
+    )
 
 
 def _knock(address: str) -> None:
@@ -146,7 +168,7 @@ def _container_quota() -> float:
 
 def demand(resources: Resources) -> dict[str, float]:
     """What a trial occupies, by Ray's names."""
-    amounts = {"CPU": resources.cpu, "GPU": resources.gpu, "memory": float(resources.memory or 0)}
+    amounts = {"CPU": resources.cpu, "GPU": resources.gpus, "memory": float(resources.memory or 0)}
     return {key: amount for key, amount in amounts.items() if amount > 0}
 
 

@@ -1,25 +1,24 @@
 """One launch: take the lease of a results folder, train what is due on Ray Tune, leave a compact ledger."""
 
-import os
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from study.costs import CostBook, spent
 from study.launch.adopt import adopt_siblings
-from study.launch.cluster import demand, refuse_impossible, slots
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
-from study.launch.prepare import prepare_data
+from study.launch.places import Setting, make_ready
 from study.launch.progress import LiveView
 from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
+from study.launch.trials import Parts, configuration_of, session_of, train
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
-from study.plan import Plan, PlannedRun, Resources, due_runs
+from study.packing import Packing
+from study.plan import Plan, PlannedRun, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
 from study.settling import forget_looks
@@ -28,10 +27,6 @@ from trainables.ledger import Commit, Ledger
 from trainables.ledger.lease import Lease
 from trainables.ledger.names import KEPT_KEYS
 from trainables.ledger.places import Place
-from trainables.training.cutoffs import NO_CUTOFFS, Cutoffs
-
-_WORKER_STARTS = 20
-"""How often Tune starts a trial again whose worker died. A run that dies without progress is given up long before."""
 
 
 @dataclass
@@ -65,10 +60,11 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
     ledger, stop, work = Ledger.open(results, create=True), StopRequest(), None
     try:
         with Lease(ledger, shard=options.shard, on_wait=_tell) as lease:
-            with Machines(options.address, gpus=_needs_gpus(plan)) as machines:
+            with Machines(options.address, gpus=_needs_gpus(plan), plugins=plan.spec.plugins) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
-                parts = _Parts(ledger, lease, options, stop, machines, book, gate)
+                packing = Packing(ledger, expect=book.expect)
+                parts = Parts(ledger, lease, options, stop, machines, book, gate, packing)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
                     _search(work, parts)
@@ -91,34 +87,21 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
         interrupted=stop.interrupted,
         errors=stop.errors,
     )
-    summary.out_of_time = gate.out_of_time
+    summary.out_of_time, summary.enlarged = gate.out_of_time, len(packing.enlarged)
     summary.budget = told(gate.reached, spent(book.costs.ended), plan.spec.budget) if gate.reached else ""
     return summary
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What every step of a launch needs."""
-
-    ledger: Ledger
-    lease: Lease
-    options: LaunchOptions
-    stop: StopRequest
-    machines: Machines
-    book: CostBook
-    gate: Gate
-
-
 def _needs_gpus(plan: Plan) -> bool:
     tuned = (search.cell.resources for search in plan.searches)
-    return any(resources.gpu > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
+    return any(resources.gpus > 0 for resources in (*(run.resources for run in plan.runs.values()), *tuned))
 
 
 def _tell(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _begin(plan: Plan, parts: _Parts, *, spec_text: str) -> _Work:
+def _begin(plan: Plan, parts: Parts, *, spec_text: str) -> _Work:
     """Looks at what there is, and writes down what is planned."""
     ledger = parts.ledger
     before = ledger.commits()
@@ -136,7 +119,7 @@ def _all_runs(plan: Plan) -> Iterator[PlannedRun]:
     yield from (run for search in plan.searches for candidate in search.candidates for run in candidate.runs)
 
 
-def _search(work: _Work, parts: _Parts) -> None:
+def _search(work: _Work, parts: Parts) -> None:
     """Trains the settings of tuned methods until every search has chosen one; then the plan has their cells."""
     ledger, options = parts.ledger, parts.options
     if not work.plan.searches:
@@ -153,12 +136,13 @@ def _search(work: _Work, parts: _Parts) -> None:
     ledger.write_plan(work.plan.record())
 
 
-def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: _Parts) -> None:
-    session = _session(plan, parts)
+def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: Parts) -> None:
+    session = session_of(plan, parts)
 
     def configuration(task: Task) -> dict[str, Any]:
         parts.book.expect([task.run])
-        return _configuration(task.run, session, cutoffs=task.cutoffs)
+        parts.packing.add([task.run])
+        return {**configuration_of(task.run, session, cutoffs=task.cutoffs), "judge": task.judge}
 
     tuning = Tuning(searches, history, configuration)
     waiting = tuning.board.waiting
@@ -166,23 +150,23 @@ def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, par
     if not parts.gate.admits_any(run.run_id for run in waiting):
         return
     scratch = parts.machines.start()
-    sizes = {search.cell.resources for search in searches}
-    refuse_impossible(sizes)
-    prepare_data(waiting, cache=parts.options.cache)
+    make_ready(waiting, Setting(parts.ledger, parts.options, scratch, session), tell=_tell)
+    sizes = parts.packing.prepare(waiting, session=session)
     headline = f"{plan.study}: {len(searches)} searches, {tuning.board.runs_left} runs to train at most"
     with (
         parts.stop.on_signals(),
         Housekeeping(parts.ledger, note=parts.book.save),
         LiveView(plan, parts.ledger, [], stop=parts.stop, headline=headline) as view,
     ):
+        from study.launch.ray_schedulers import scheduler_of
         from study.launch.tune_searcher import TuneSearcher
 
         tuning.show_on(view)
         searcher = TuneSearcher(tuning, stop=parts.stop, gate=parts.gate)
-        _fit(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch)
+        train(searcher, name="tune", sizes=sizes, parts=parts, scratch=scratch, inner=scheduler_of(tuning))
 
 
-def _confirm(work: _Work, parts: _Parts) -> None:
+def _confirm(work: _Work, parts: Parts) -> None:
     """Trains what is due; where claims decide on more seeds, again until they need none."""
     while not parts.stop.requested:
         due = _due(work, parts)
@@ -196,7 +180,7 @@ def _confirm(work: _Work, parts: _Parts) -> None:
         parts = replace(parts, options=replace(parts.options, policy="only-missing", retry_failed=False))
 
 
-def _due(work: _Work, parts: _Parts) -> list[PlannedRun]:
+def _due(work: _Work, parts: Parts) -> list[PlannedRun]:
     """Copies what sibling studies have, and finds out what is due. Earlier rows of due runs are put aside."""
     plan, ledger, options = work.plan, parts.ledger, parts.options
     known = ledger.commits()
@@ -229,13 +213,12 @@ def _drop_checkpoints(ledger: Ledger, runs: Sequence[PlannedRun]) -> None:
         ledger.delete(key)
 
 
-def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
+def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: Parts) -> None:
     stop, ledger = parts.stop, parts.ledger
-    session = _session(plan, parts)
+    session = session_of(plan, parts)
     scratch = parts.machines.start()
-    sizes = {planned.resources for planned in due}
-    refuse_impossible(sizes)
-    prepare_data(due, cache=parts.options.cache)
+    make_ready(due, Setting(ledger, parts.options, scratch, session), tell=_tell)
+    sizes = parts.packing.prepare(due, session=session)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -243,65 +226,9 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: _Parts) -> None:
     ):
         from study.launch.searcher import PlanSearcher
 
-        searcher = PlanSearcher([_configuration(run, session) for run in due], stop=stop, gate=parts.gate)
-        _fit(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
+        searcher = PlanSearcher([configuration_of(run, session) for run in due], stop=stop, gate=parts.gate)
+        train(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
 
 
 def _headline(plan: Plan, due: Sequence[PlannedRun], options: LaunchOptions) -> str:
     return f"{plan.study}, shard {options.shard}: {len(due)} runs to train" if options.shard else ""
-
-
-def _session(plan: Plan, parts: _Parts) -> dict[str, Any]:
-    """What all runs of a launch are told."""
-    return {
-        "ledger": parts.ledger.location,
-        "study": plan.study,
-        "cache": str(parts.options.cache),
-        "generation": parts.lease.generation,
-        "shard": str(parts.options.shard) if parts.options.shard else None,
-        "checkpoint_seconds": parts.options.checkpoint_seconds,
-        "plugins": [str(path) for path in plan.spec.plugins],
-    }
-
-
-def _fit(searcher: Any, *, name: str, sizes: Collection[Resources], parts: _Parts, scratch: Path) -> None:
-    """Trains what a searcher suggests, until it has nothing more."""
-    from ray import tune
-
-    from study.launch.searcher import GentleScheduler, Silence, Watch
-    from trainables.ray_trainable import RunTrainable
-
-    stop, gate = parts.stop, parts.gate
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(map(slots, sizes)))
-    tuner = tune.Tuner(
-        tune.with_resources(RunTrainable, lambda config: tune.PlacementGroupFactory([config["resources"]])),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=GentleScheduler(stop, gate=gate),
-            num_samples=-1,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name=name,
-            storage_path=str(scratch),
-            verbose=0,
-            callbacks=[Silence()],
-            stop=Watch(stop, check=parts.lease.check, gate=gate),
-            failure_config=tune.FailureConfig(max_failures=_WORKER_STARTS),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        ),
-    )
-    for error in tuner.fit().errors:
-        reason = str(error).strip().splitlines()[-1]
-        stop.fail(f"a trial's worker could not work, or died, more than {_WORKER_STARTS} times: {reason}")
-
-
-def _configuration(planned: PlannedRun, session: dict[str, Any], *, cutoffs: Cutoffs = NO_CUTOFFS) -> dict[str, Any]:
-    return {
-        "run_id": planned.run_id,
-        "sources": planned.sources,
-        "run": planned.config.model_dump_json(),
-        "cutoffs": list(cutoffs.items()),
-        "session": session,
-        "resources": demand(planned.resources),
-    }

@@ -44,16 +44,16 @@ class Gate:
         *,
         budget: Budget,
         limit: TimeLimit | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
         """
         Args:
             book: what runs cost.
             budget: of the study, over its life.
             limit: of this launch.
-            now: seconds since 1970.
+            now: seconds since 1970; by default as of now and then by the monotonic clock.
         """
-        self._book, self._budget, self._limit, self._now = book, budget, limit, now
+        self._book, self._budget, self._limit, self._now = book, budget, limit, now or _steady()
         self._began: dict[str, float] = {}
         self.refused: set[str] = set()
         self.out_of_time = False
@@ -140,6 +140,12 @@ class Gate:
     def __reduce__(self) -> tuple[Any, ...]:
         """Tune pickles its settings to a file that is never read; a ledger and its lock cannot go there."""
         return (type(None), ())
+
+
+def _steady() -> Callable[[], float]:
+    """A clock that is set while a launch runs must not make runs look long or budgets spent."""
+    offset = time.time() - time.monotonic()
+    return lambda: offset + time.monotonic()
 
 
 def told(key: str, past: Spent, budget: Budget) -> str:

@@ -7,11 +7,11 @@ from typing import Self
 
 from trainables.ledger import Ledger
 
-_INTERVAL_SECONDS = 60.0
+_INTERVAL_SECONDS = 20.0
 
 
 class Housekeeping:
-    """Compacts the ledger and notes costs once a minute, in a thread; there is one, because there is one driver.
+    """Compacts the ledger and notes costs now and then, in a thread; there is one, because there is one driver.
 
     A failure does not stop the runs, which write for themselves; it is raised at the end.
     """

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from study.launch.signals import StopRequest
 from study.launch.snapshot import Snapshot, live_table
 from study.plan import Plan, PlannedRun
 from study.wording import failure_reason, format_seconds, run_titles
+from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 
 _POLL_SECONDS = 1.0
@@ -89,7 +91,8 @@ class LiveView:
 
     def _watch(self) -> None:
         while not self._ended.wait(_POLL_SECONDS):
-            self._look()
+            with suppress(LedgerError):  # the launch meets it too, and says so: a view ends nothing
+                self._look()
 
     def _look(self) -> None:
         now = self._snapshot()

@@ -71,33 +71,75 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         """Nothing to restore."""
 
 
-class GentleScheduler(FIFOScheduler):  # type: ignore[misc]
-    """First come, first served, until somebody asks to end: then trials stop where they report next, and none starts.
+class InOrder(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served, without a look at trials that have ended.
+
+    Tune's own way looks at all trials that ever were, several times for each of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unfinished: list[Trial] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        self._unfinished.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self._unfinished = [trial for trial in self._unfinished if not trial.is_finished()]
+        return next((trial for trial in self._unfinished if trial.status == Trial.PENDING), None)
+
+
+class GentleScheduler(TrialScheduler):  # type: ignore[misc]
+    """Follows another scheduler until somebody asks to end: then trials stop where they report next, and none starts.
 
     Tune's own way to stop an experiment kills every worker that needs more than ten seconds to end its step.
     """
 
-    def __init__(self, stop: StopRequest, *, gate: Gate | None = None) -> None:
+    def __init__(self, stop: StopRequest, *, gate: Gate | None = None, inner: TrialScheduler | None = None) -> None:
+        """
+        Args:
+            inner: decides as long as nobody asks to end; first come, first served by default.
+        """
         super().__init__()
         self._stop, self._gate = stop, gate
+        self._inner = inner or InOrder()
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Tune asks for the folder of every trial in the end, and makes none for a trial that is dropped unstarted."""
         trial.init_local_path()
+        self._inner.on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        return str(TrialScheduler.STOP if self._stop.requested else TrialScheduler.CONTINUE)
+        if self._stop.requested:
+            return str(TrialScheduler.STOP)
+        return str(self._inner.on_trial_result(tune_controller, trial, result))
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        if not self._stop.requested:
+            self._inner.on_trial_error(tune_controller, trial)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        """Trials that stop because somebody asked are no news: others are not measured by them."""
+        if not self._stop.requested:
+            self._inner.on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
+        if not self._stop.requested:
+            self._inner.on_trial_remove(tune_controller, trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         while not self._stop.requested:
-            trial = super().choose_trial_to_run(tune_controller)
+            trial = self._inner.choose_trial_to_run(tune_controller)
             if trial is None or self._gate is None or self._gate.has_time(trial.config["run_id"]):
                 return trial
             tune_controller.stop_trial(trial)  # it waited too long for a free place
         for trial in tune_controller.get_trials():
-            if trial.status == Trial.PENDING:
+            if trial.status in (Trial.PENDING, Trial.PAUSED):
                 tune_controller.stop_trial(trial)
         return None
+
+    def debug_string(self) -> str:
+        return str(self._inner.debug_string())
 
 
 class Watch(Stopper):  # type: ignore[misc]

@@ -53,9 +53,11 @@ class Summary:
         errors: what ended the launch early: a disk that is full, a lost lease, workers that do not start.
         settings: of all searches; settings_done: how many of them are finished.
         tune_failed, tune_pruned: runs of these settings that failed, and that were stopped early.
+        tune_skipped: replicates of settings that never started, for their setting was clearly worse or failed.
         hopeless: searches that are over and found no setting that trains.
         claims, claims_settled: comparisons that decide how many seeds are trained, and how many are settled.
         spared: runs that their claims did not need, or do not need yet.
+        enlarged: runs that this launch started again with a larger share of a GPU.
     """
 
     planned: int
@@ -73,10 +75,12 @@ class Summary:
     settings_done: int = 0
     tune_failed: int = 0
     tune_pruned: int = 0
+    tune_skipped: int = 0
     hopeless: list[str] = field(default_factory=list)
     claims: int = 0
     claims_settled: int = 0
     spared: int = 0
+    enlarged: int = 0
 
     @property
     def left(self) -> bool:
@@ -132,6 +136,7 @@ def _searched(plan: Plan, commits: Mapping[str, Commit]) -> dict[str, Any]:
         "settings_done": sum(search.done for search in plan.searches),
         "tune_failed": states.count("failed"),
         "tune_pruned": states.count("pruned"),
+        "tune_skipped": sum(search.replicates.skipped(search.candidates) for search in plan.searches),
         "hopeless": [search.cell.title for search in plan.searches if search.over and search.chosen is None],
     }
 

@@ -36,6 +36,9 @@ def put_aside(plan: Plan, ledger: Ledger, *, policy: str, retry_failed: bool, on
             LedgerRecords(ledger).forget(search.cell.cell_id)
     elif retry_failed:
         ledger.forget(*(run_id for run_id in tuned & commits.keys() if commits[run_id].status == "failed"))
+        for search in chosen:
+            failed = [each.number for each in search.candidates if search.state(each) == "failed"]
+            LedgerRecords(ledger).reopen(search.cell.cell_id, failed)
 
 
 def unfinished(plan: Plan, only: Sequence[str]) -> list[Search]:
@@ -61,6 +64,7 @@ class Tuning:
         self._view: LiveView | None = None
         self._proposed: list[tuple[Search, Candidate]] = []
         self._told = 0
+        self._tasks: dict[str, Task] = {}
         self.board = Board(self.searches, on_proposal=self._note)
 
     def show_on(self, view: LiveView) -> None:
@@ -74,7 +78,12 @@ class Tuning:
         if task is None:
             return None
         self.history.reopen(task.run.run_id)
+        self._tasks[task.run.run_id] = task
         return self.configure(task)
+
+    def task(self, run_id: str) -> Task:
+        """A run that was handed out, and for which search."""
+        return self._tasks[run_id]
 
     def ended(self, run_id: str) -> None:
         """A trial has ended: how its run did stands in the ledger."""
@@ -89,7 +98,8 @@ class Tuning:
         if self._view is None:
             return
         titles = setting_titles(
-            (search.summary(), candidate.number, candidate.record()["runs"]) for search, candidate in self._proposed
+            (search.cell.summary(), candidate.number, candidate.record()["runs"])
+            for search, candidate in self._proposed
         )
         for search, candidate in self._proposed[self._told :]:
             self._view.extend(search.open_runs(candidate), titles=titles, ahead=self.board.runs_ahead)

@@ -87,9 +87,8 @@ def _made(spec: Spec, drafts: list[Draft], configs: Configs, problems: Problems)
         parts = {kind: configs.config(section) for kind, section in draft.sections.items()}
         if any(part is None for part in parts.values()):
             continue
-        device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
         try:
-            config = run_config(parts, seed=seeds[0], fold=folds[0], device=device)
+            config = run_config(parts, seed=seeds[0], fold=folds[0], device=draft.method.resources.device)
         except ValidationError as error:
             _report(draft, error, told, problems)
             continue

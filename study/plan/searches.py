@@ -11,14 +11,15 @@ from study.plan.configs import Configs, run_config
 from study.plan.grid import Draft
 from study.plan.layers import Sections, applied
 from study.plan.plan import PlannedRun
+from study.plan.search_checks import check_space, check_stage
 from study.plan.untrained import Made
+from study.search import evolution
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell, cell_id
 from study.search.history import History
-from study.search.sampling import SAMPLERS
 from study.search.search import Search
 from study.search.space import Params, Space
-from study.search.stopping import RULES
+from study.search.stopping import ray_scheduler
 from study.spec.errors import Place, Problems
 from study.spec.spec import Method, Spec
 from study.spec.tune import Dimension
@@ -35,17 +36,7 @@ def check_searches(spec: Spec, problems: Problems) -> None:
     tuned = [method for method in spec.methods if method.tune]
     if not tuned:
         return
-    stage = spec.tune_stage
-    if isinstance(stage.scheduler, dict):
-        name = stage.scheduler["ray"]
-        text = (
-            f"is Ray Tune's '{name}', whose stops depend on timing and cannot be repeated, so it is not available; "
-            f"write {' or '.join(RULES)}, whose cutoffs come from finished settings, or none"
-        )
-        problems.add(spec.tune_place("scheduler"), "stages.tune.scheduler", text)
-    if stage.sampler not in SAMPLERS:
-        text = f"'{stage.sampler}' is not available yet; these samplers are: {', '.join(SAMPLERS)}"
-        problems.add(spec.tune_place("sampler"), "stages.tune.sampler", text)
+    check_stage(spec, problems)
     for method in tuned:
         _check_keys(spec, method, problems)
 
@@ -73,8 +64,10 @@ def with_searches(
         if not dimensions:
             ready.append(draft)
             continue
+        space = Space.of(dimensions)
         _check_rules(draft, dimensions, problems)
-        cell = _Tuned(spec, draft, Space.of(dimensions), configs).cell(problems)
+        check_space(spec, draft.method, space, problems)
+        cell = _Tuned(spec, draft, space, configs).cell(problems)
         if cell is None:
             continue
         search = history.search(cell)
@@ -110,6 +103,12 @@ def without_waiting(cells: Sequence[Made], waiting: frozenset[str]) -> list[Made
 
 def search_advice(searches: Sequence[Search]) -> Iterator[str]:
     """What is allowed and probably not meant."""
+    names = {name for search in searches if (name := ray_scheduler(search.cell.stage.scheduler))}
+    for name in names:
+        yield (
+            f"Ray Tune's {name} stops runs by when they report, so this search may stop, propose and choose otherwise "
+            "another time; `scheduler: halving` and `asha` can be repeated"
+        )
     for search in searches:
         size = search.cell.space.size
         if size is not None and size < search.trials:
@@ -117,11 +116,33 @@ def search_advice(searches: Sequence[Search]) -> Iterator[str]:
                 f"the space of '{search.cell.title}' has {size} settings, fewer than its {search.trials} trials; "
                 "a setting that comes again costs nothing"
             )
+        if unadapted := _unadapted(search):
+            yield unadapted
+        if search.cell.stage.cost == "embedding_dim" and "embedding_dim" not in search.cell.space.keys:
+            yield f"all settings of '{search.cell.title}' have the same cost: embedding_dim is not tuned"
         if unstopped := _unstopped(search):
             yield f"no run of '{search.cell.title}' can be stopped early: {unstopped}"
+        if search.replicates.rule is not None and search.trials <= search.cell.stage.window:
+            yield (
+                f"no setting of '{search.cell.title}' can skip replicates: the first {search.cell.stage.window} "
+                f"(window) have none to be compared with, and there are {search.trials} trials"
+            )
         if search.over and search.chosen is None:
             reason = next((each.error for each in search.candidates if each.error), "see `dml-study status`")
             yield f"no setting of '{search.cell.title}' could be trained: {reason}"
+
+
+def _unadapted(search: Search) -> str:
+    """Whether CMA-ES ends before it has learnt."""
+    if search.cell.stage.sampler != "cmaes":
+        return ""
+    first, window = evolution.first_adapted(search.cell.space, search.cell.stage.window), search.cell.stage.window
+    if search.trials > first:
+        return ""
+    return (
+        f"no setting of '{search.cell.title}' learns from others: with window {window}, setting {first} is the first "
+        f"that CMA-ES adapts, and there are {search.trials} trials; take more, or a smaller window"
+    )
 
 
 def _unstopped(search: Search) -> str:
@@ -156,6 +177,8 @@ def _has(sections: Sections, key: str) -> bool:
 def _chosen(draft: Draft, search: Search, chosen: Candidate) -> Draft:
     value = search.value(chosen)
     layer = f"search, setting {chosen.number} of {search.trials}, val_{search.cell.select_by} {value:.4f}"
+    if (cost := search.cost(chosen)) is not None:
+        layer += f", {search.cell.stage.cost} {cost:.6g}"
     return replace(draft, sections=applied(draft.sections, search.cell.space.settings(chosen.params, layer)))
 
 
@@ -165,7 +188,7 @@ class _Tuned:
     def __init__(self, spec: Spec, draft: Draft, space: Space, configs: Configs) -> None:
         self.stage, self.folds = spec.tune_stage, spec.replication.folds
         self.draft, self.space, self.configs = draft, space, configs
-        self.device = "cuda" if draft.method.resources.gpu > 0 else "cpu"
+        self.device = draft.method.resources.device
 
     def cell(self, problems: Problems) -> SearchCell | None:
         """The search; None, and a problem, where it cannot be."""

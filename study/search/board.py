@@ -3,10 +3,12 @@
 import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from study.search.candidate import Candidate
+from study.search.records import stop_key
 from study.search.search import Search
+from study.search.stopping import ray_scheduler
 from trainables.training.cutoffs import Cutoffs
 
 if TYPE_CHECKING:
@@ -17,10 +19,22 @@ OnProposal = Callable[[Search, Candidate], None]
 
 @dataclass(frozen=True)
 class Task:
-    """A run to start, and where it is to stop itself."""
+    """A run to start, and where it is to stop itself.
+
+    Attributes:
+        search: that trains it.
+    """
 
     run: "PlannedRun"
     cutoffs: Cutoffs
+    search: Search
+
+    @property
+    def judge(self) -> dict[str, Any] | None:
+        """What a worker is told of the scheduler of Ray Tune that judges the run; None where none does."""
+        name = ray_scheduler(self.search.cell.stage.scheduler)
+        order = stop_key(self.search.cell.cell_id, self.run.run_id)
+        return None if name is None else {"order": order, "pauses": name == "hyperband"}
 
 
 class Board:
@@ -45,7 +59,7 @@ class Board:
         self._on_proposal = on_proposal
         self._waiting: list[tuple[int, int, int, PlannedRun]] = []
         self._offered: set[tuple[int, str]] = set()
-        self._under_way: set[str] = set()
+        self._under_way: dict[str, tuple[int, int, int, PlannedRun]] = {}
         for index, search in enumerate(self._searches):
             for candidate in search.candidates:
                 self._offer(index, candidate)
@@ -70,8 +84,8 @@ class Board:
 
     @property
     def runs_ahead(self) -> int:
-        """Trainings of settings that are not proposed yet, at most."""
-        return sum((search.trials - len(search.candidates)) * search.cell.runs_per_setting for search in self._searches)
+        """Trainings that nobody can start yet, at most."""
+        return sum(search.runs_ahead for search in self._searches)
 
     def next(self) -> Task | None:
         """A run to start; None where all that can start has been handed out."""
@@ -82,20 +96,27 @@ class Board:
             if run.run_id in self._under_way:
                 elsewhere.append(entry)
             elif search.is_open(run):
-                task = Task(run, search.stops.cutoffs(run.run_id))
-                self._under_way.add(run.run_id)
+                task = Task(run, search.stops.cutoffs(run.run_id), search)
+                self._under_way[run.run_id] = entry
         for entry in elsewhere:
             heapq.heappush(self._waiting, entry)
         return task
 
     def ended(self, run_id: str) -> None:
-        """A run is committed: settings that waited for it are proposed."""
-        self._under_way.discard(run_id)
+        """A run is committed: settings that waited for it are proposed.
+
+        One that was told to stop while it paused is handed out once more, to commit what it has.
+        """
+        entry = self._under_way.pop(run_id, None)
+        if entry is not None and self._searches[entry[1]].stops.ordered(run_id):
+            heapq.heappush(self._waiting, entry)  # passed over where it is committed
         for index in range(len(self._searches)):
             self._advance(index)
 
     def _advance(self, index: int) -> None:
-        for candidate in self._searches[index].propose():
+        search = self._searches[index]
+        grown = search.unfinished if search.replicates.rule is not None else ()
+        for candidate in (*grown, *search.propose()):
             self._offer(index, candidate)
 
     def _offer(self, index: int, candidate: Candidate) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from study.search.replicate_rule import replicate_rule
 from study.search.space import Params, Space
-from study.search.stopping import rule_of
+from study.search.stopping import ray_scheduler, rule_of
 from study.spec.model import Resources, TuneStage
 from trainables.errors import LedgerError
 from trainables.training.config import Protocol
@@ -25,7 +26,7 @@ class SearchCell:
 
     Attributes:
         cell_id: 16 hexadecimal digits for everything that defines the search; `trials` is not part of it, so that a
-            search can be extended.
+            search can be extended, nor is `tolerance`, so that another setting can be chosen.
         protocol: of the runs; the mean of its `select_by` is the value of a setting.
         runs: the runs of a setting, seeds first; raises ConfigError where its values cannot stand together.
         fits: whether the cell fits a compiled condition (`--only`).
@@ -55,6 +56,25 @@ class SearchCell:
     @property
     def runs_per_setting(self) -> int:
         return len(self.stage.seeds) * len(self.folds)
+
+    def summary(self) -> dict[str, Any]:
+        """What is searched, as JSON values."""
+        stage = self.stage
+        return {
+            "method": self.method,
+            "axes": dict(self.axes),
+            "cell_id": self.cell_id,
+            "space": self.space.record(),
+            "sampler": stage.sampler,
+            "scheduler": stage.scheduler,
+            **({} if stage.prune_replicates is None else {"prune_replicates": stage.prune_replicates.model_dump()}),
+            "trials": stage.trials,
+            "window": stage.window,
+            "seeds": list(stage.seeds),
+            "folds": list(self.folds),
+            "select_by": self.select_by,
+            **({"cost": stage.cost, "tolerance": stage.tolerance} if stage.cost else {}),
+        }
 
     def recorded_params(self, number: int, record: Mapping[str, Any]) -> Params:
         """The values of a setting on record.
@@ -90,5 +110,11 @@ def cell_id(base: Mapping[str, Any], *, space: Space, stage: TuneStage, folds: t
     }
     if rule := rule_of(stage.scheduler):
         content["stopping"] = rule.record()
+    if ray := ray_scheduler(stage.scheduler):
+        content["stopping"] = {"ray": ray}
+    if pruning := replicate_rule(stage):
+        content["replicates"] = pruning.record()
+    if stage.cost:
+        content["cost"] = stage.cost
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

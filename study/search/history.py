@@ -4,19 +4,21 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from study.search.cell import SearchCell
 from study.search.records import LedgerRecords, NoRecords
 from study.search.search import Search
 from study.settling import Evidence, LedgerEvidence, NoEvidence
+from study.spec.model import Cost
 from trainables.ledger import Ledger
 from trainables.training.cutoffs import Curve
 
 Row = dict[str, Any]
 
 _METRICS = ("val_recall_at_1", "val_r_precision", "val_map_at_r", "extra")
-_COLUMNS = ("run_id", "status", "stage", *_METRICS)
+_COSTS: tuple[str, ...] = get_args(Cost)
+_COLUMNS = ("run_id", "status", "stage", *_METRICS, *_COSTS)
 _EPOCH_COLUMNS = ("run_id", "epoch", "steps", *_METRICS)
 
 
@@ -77,16 +79,13 @@ def rehearsal() -> History:
 
 
 @dataclass(frozen=True)
-class _FirstCorner:
+class _FirstCorner(NoRecords):
     """A record of the setting of all lower bounds and first choices."""
 
     cell: SearchCell
 
     def load(self, cell_id: str) -> dict[int, dict[str, Any]]:
         return {0: {"params": dict(self.cell.space.corners()[0]), "runs": []}}
-
-    def put(self, cell_id: str, number: int, record: dict[str, Any]) -> None:
-        """Nothing more is proposed."""
 
 
 class Foresight(NoHistory):
@@ -98,14 +97,18 @@ class Foresight(NoHistory):
 
 
 class LedgerValues:
-    """Validation metrics of finished runs; the table is read when the first one is asked for."""
+    """Validation metrics and costs of finished runs; the table is read when the first one is asked for."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
     def __call__(self, run_id: str, metric: str) -> float | None:
         row = self._rows.get(run_id)
-        return None if row is None or row["status"] == "pruned" else _value(row, f"val_{metric}")
+        return (
+            None
+            if row is None or row["status"] == "pruned"
+            else _value(row, metric if metric in _COSTS else f"val_{metric}")
+        )
 
     @cached_property
     def _rows(self) -> dict[str, Row]:

@@ -3,20 +3,21 @@
 import math
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any, NamedTuple
 
+from study.search.evolution import evolved
+from study.search.objectives import Traded
 from study.search.space import Params, Space, count_of
-from study.spec.tune import Choice, Distribution, IntegerRange, Range
+from study.search.translation import decoded, encoded, import_optuna, optuna_distributions, sampler_seed
+from study.spec.tune import Choice, Distribution
 from trainables.errors import ConfigError
 from trainables.seeds import derive_seed
 
-SAMPLERS = ("tpe", "gp", "random", "qmc")
-"""Samplers that can be asked. CMA-ES would need its own pickled state in the results folder."""
-
-_LEGACY_SEEDS = 2**32
-"""numpy's older generators, which Optuna uses, take seeds below."""
+SAMPLERS = ("tpe", "gp", "random", "qmc", "cmaes")
+"""Samplers that can be asked."""
 
 
 class Pruned(NamedTuple):
@@ -26,7 +27,7 @@ class Pruned(NamedTuple):
     score: float
 
 
-Score = float | Pruned
+Score = float | Pruned | Traded
 
 
 def suggest(
@@ -47,25 +48,40 @@ def suggest(
         number: of the setting, from 0.
         finished: settings that the sampler learns from, in number order, with their scores (larger is better; NaN for
             one that failed). TPE ranks stopped ones below all others, by epoch and then by score, as Optuna does with
-            trials of its own pruners (`TPESampler`); the Gaussian process, which knows no such rank, takes the worst.
+            trials of its own pruners (`TPESampler`); the Gaussian process and CMA-ES, which know no such rank, take the
+            worst. With a cost beside it (`Traded`), TPE and the Gaussian process look for the best trade-offs.
         running: the settings between those and this one; their scores are not looked at, known or not.
 
     Raises:
-        ConfigError: no such sampler, or Optuna is not installed.
+        ConfigError: no such sampler, or a package that it needs is not installed.
     """
     if sampler == "qmc":
         return _quasi_random(space, derive_seed(int(scope[0]), *scope[1:]), number)
     if sampler not in SAMPLERS:
         raise ConfigError(f"sampler '{sampler}' is not available; take one of {', '.join(SAMPLERS)}")
-    seed = derive_seed(int(scope[0]), *scope[1:], number) % _LEGACY_SEEDS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Optuna calls what is used here experimental
-        return _asked(space, _sampler(sampler, seed), finished, running)
+        if sampler == "cmaes":
+            ranked = [(params, _finite(score, -math.inf)) for params, score in finished]
+            return evolved(space, scope=scope, finished=ranked, running=running)
+        return _asked(space, _sampler(sampler, sampler_seed(scope, number)), finished, running)
+
+
+def versions(sampler: str) -> dict[str, str]:
+    """Of the packages that a sampler needs, for the record; empty text where one is not installed."""
+    return {name: _version(name) for name in ("optuna", *(["cmaes"] if sampler == "cmaes" else []))}
 
 
 def worst(scores: Sequence[float]) -> float:
     """What a failed setting counts for: the worst finite score, for Optuna refuses NaN."""
     return min((score for score in scores if math.isfinite(score)), default=0.0)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _sampler(name: str, seed: int) -> Any:
@@ -87,23 +103,37 @@ def _asked(
 ) -> dict[str, Any]:
     """Asks a sampler about a fresh study in memory that holds what is known."""
     optuna = import_optuna()
-    distributions = {key: _distribution(distribution) for key, distribution in space.distributions()}
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    lowest = worst([score for _, score in finished if not isinstance(score, Pruned)])
-    ranks = isinstance(sampler, optuna.samplers.TPESampler)
-    for params, score in finished:
-        ending = _pruned(score) if isinstance(score, Pruned) and ranks else {"value": _finite(score, lowest)}
-        study.add_trial(
-            optuna.trial.create_trial(params=_encoded(space, params), distributions=distributions, **ending)
-        )
+    distributions = optuna_distributions(space)
+    scores = [score for _, score in finished]
+    traded = any(isinstance(score, Traded) for score in scores)
+    study = optuna.create_study(directions=["maximize", "minimize"] if traded else ["maximize"], sampler=sampler)
+    endings = _endings(scores, ranks=isinstance(sampler, optuna.samplers.TPESampler))
+    for (params, _), ending in zip(finished, endings, strict=True):
+        study.add_trial(optuna.trial.create_trial(params=encoded(space, params), distributions=distributions, **ending))
     for params in running:
         study.add_trial(
             optuna.trial.create_trial(
-                params=_encoded(space, params), distributions=distributions, state=optuna.trial.TrialState.RUNNING
+                params=encoded(space, params), distributions=distributions, state=optuna.trial.TrialState.RUNNING
             )
         )
     with _one_thread():
-        return _decoded(space, study.ask(distributions).params)
+        return decoded(space, study.ask(distributions).params)
+
+
+def _endings(scores: Sequence[Score], *, ranks: bool) -> Iterator[dict[str, Any]]:
+    """How trials ended: with values, the worst finite ones where there are none; stopped ones as Optuna ranks them."""
+    traded = [score for score in scores if isinstance(score, Traded)]
+    lowest = worst(
+        [score[0] if isinstance(score, Traded) else score for score in scores if not isinstance(score, Pruned)]
+    )
+    dearest = -worst([-score.cost for score in traded])
+    for score in scores:
+        if isinstance(score, Traded):
+            yield {"values": [_finite(score.score, lowest), _finite(score.cost, dearest)]}
+        elif isinstance(score, Pruned) and ranks:
+            yield _pruned(score)
+        else:
+            yield {"value": _finite(score, lowest)}
 
 
 def _pruned(score: Pruned) -> dict[str, Any]:
@@ -111,21 +141,7 @@ def _pruned(score: Pruned) -> dict[str, Any]:
 
 
 def _finite(score: Score, lowest: float) -> float:
-    return lowest if isinstance(score, Pruned) or not math.isfinite(score) else score
-
-
-def import_optuna() -> Any:
-    """The package, which says nothing but errors.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ConfigError(f"a search needs the package optuna ({error}): pip install 'optuna>=4.5,<6'") from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
+    return lowest if isinstance(score, tuple) or not math.isfinite(score) else score
 
 
 @contextmanager
@@ -141,38 +157,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _distribution(distribution: Distribution) -> Any:
-    if isinstance(distribution, Choice):
-        return import_optuna().distributions.CategoricalDistribution(tuple(range(len(distribution.values))))
-    return optuna_range(distribution)
-
-
-def optuna_range(distribution: Range | IntegerRange) -> Any:
-    """Optuna's distribution of numbers between two bounds."""
-    kinds = import_optuna().distributions
-    log = distribution.distribution.startswith("log")
-    if isinstance(distribution.min, int):
-        return kinds.IntDistribution(distribution.min, distribution.max, log=log, step=distribution.step or 1)
-    return kinds.FloatDistribution(distribution.min, distribution.max, log=log, step=distribution.step)
-
-
-def _encoded(space: Space, params: Params) -> dict[str, Any]:
-    """Choices by their position: Optuna knows numbers and text, a choice may be anything."""
-    return {key: _position(distribution, params[key]) for key, distribution in space.distributions()}
-
-
-def _position(distribution: Distribution, value: Any) -> Any:
-    return distribution.values.index(value) if isinstance(distribution, Choice) else value
-
-
-def _decoded(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = {key: params[key] for key in space.keys}
-    for key, distribution in space.distributions():
-        if isinstance(distribution, Choice):
-            chosen[key] = distribution.values[chosen[key]]
-    return chosen
 
 
 def _quasi_random(space: Space, seed: int, number: int) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """One search: its settings in number order, which of them are finished, what is proposed next, which one is best."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from study.search.candidate import Candidate
 from study.search.cell import SearchCell
+from study.search.drift import other_cutoffs, other_params
+from study.search.objectives import Traded, choice, front, is_nan, mean
 from study.search.records import Record, Records, recorded_cutoffs
-from study.search.sampling import Score, suggest
+from study.search.replicates import Replicates
+from study.search.sampling import Score, suggest, versions
 from study.search.space import Params
-from study.search.stopping import Curves, Stops, no_curves, rule_of
+from study.search.stopping import Curves, Stops, no_curves
 from trainables.errors import ConfigError
 from trainables.metrics import sign
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
 
 Values = Callable[[str, str], float | None]
-"""(run id, validation metric) -> value; NaN of a run that failed, None of one that is not finished or was stopped."""
+"""(run id, validation metric or cost) -> value; NaN of a run that failed, None of one not finished or stopped."""
 
 State = Literal["unfinished", "complete", "failed", "pruned"]
 
@@ -39,10 +42,11 @@ class Search:
             curves: their validation, for a search that stops poor settings early.
         """
         self.cell = cell
-        self.stops = Stops(rule_of(cell.stage.scheduler), metric=cell.select_by, curves=curves)
+        self.stops = Stops(cell, records=records, curves=curves)
         self.candidates: list[Candidate] = []
         self._records, self._values = records, values
         self._scores: dict[int, float] = {}
+        self.replicates = Replicates(cell, records=records, value=self._value)
         recorded = records.load(cell.cell_id)
         while len(self.candidates) < min(self.trials, len(recorded)) and len(self.candidates) in recorded:
             number = len(self.candidates)
@@ -56,6 +60,7 @@ class Search:
     def propose(self) -> list[Candidate]:
         """Records and returns the settings that may start by now and have not been proposed before."""
         new = []
+        self.replicates.note(self.candidates)
         while len(self.candidates) < self.trials and self._leading() > len(self.candidates) - self.cell.stage.window:
             number = len(self.candidates)
             record = self._recorded.get(number)
@@ -69,14 +74,15 @@ class Search:
         return self.score(candidate) is not None
 
     def score(self, candidate: Candidate) -> float | None:
-        """The mean over a setting's runs, larger is better; NaN where one failed or was stopped, None where one is
-        missing."""
+        """The mean over a setting's runs, larger is better; NaN where one failed or was stopped, or the setting ended
+        before all its replicates were trained; None where one is missing."""
         known = self._scores.get(candidate.number)
         if known is None:
-            known = _mean([self._value(run) for run in candidate.runs])
+            known = mean([self._value(run) for run in self.replicates.runs(candidate)])
             if known is None:
                 return None
-            known = self._scores[candidate.number] = sign(self.cell.select_by) * known
+            known = math.nan if self.replicates.lost(candidate) else sign(self.cell.select_by) * known
+            self._scores[candidate.number] = known
         return known
 
     def value(self, candidate: Candidate) -> float | None:
@@ -84,14 +90,22 @@ class Search:
         score = self.score(candidate)
         return None if score is None or math.isnan(score) else sign(self.cell.select_by) * score
 
+    def cost(self, candidate: Candidate) -> float | None:
+        """The mean cost of a setting's runs; None where it has no value, or its search no cost."""
+        if self.cell.stage.cost is None or self.value(candidate) is None:
+            return None
+        cost = mean([self._values(run.run_id, self.cell.stage.cost) for run in candidate.runs])
+        return None if is_nan(cost) else cost
+
     def state(self, candidate: Candidate) -> State:
         if not self.finished(candidate):
             return "unfinished"
         if self.value(candidate) is not None:
             return "complete"
-        stopped = [self.stops.stopped(run) is not None for run in candidate.runs]
-        failed = [not stop and _is_nan(self._value(run)) for run, stop in zip(candidate.runs, stopped, strict=True)]
-        return "pruned" if any(stopped) and not any(failed) else "failed"
+        runs = self.replicates.runs(candidate)
+        stopped = [self.stops.stopped(run) is not None for run in runs]
+        failed = [not stop and is_nan(self._value(run)) for run, stop in zip(runs, stopped, strict=True)]
+        return "pruned" if (any(stopped) or self.replicates.lost(candidate)) and not any(failed) else "failed"
 
     @property
     def done(self) -> int:
@@ -100,7 +114,7 @@ class Search:
 
     @property
     def pruned(self) -> int:
-        """Number of settings of which a run was stopped."""
+        """Number of settings of which a run was stopped, or which ended before all their replicates were trained."""
         return sum(self.state(candidate) == "pruned" for candidate in self.candidates)
 
     @property
@@ -110,10 +124,30 @@ class Search:
 
     @property
     def best(self) -> Candidate | None:
-        """The best setting so far, the smallest number of equals; None as long as none has a value."""
-        scored = [(self.score(candidate), candidate) for candidate in self.candidates]
-        valued = [(score, candidate) for score, candidate in scored if score is not None and not math.isnan(score)]
-        return max(valued, key=lambda pair: pair[0])[1] if valued else None
+        """The best setting so far, with a cost the cheapest within the tolerance; the smallest number of equals. None
+        as long as none has a value."""
+        return self._best_of(self.candidates, tolerance=self.cell.stage.tolerance)
+
+    def _best_of(self, candidates: Sequence[Candidate], *, tolerance: float = 0.0) -> Candidate | None:
+        number = choice(self._traded(candidates), tolerance=tolerance)
+        return None if number is None else self.candidates[number]
+
+    @property
+    def front(self) -> list[Candidate]:
+        """Settings that no other one beats in both objectives, the cheapest first; none without a cost."""
+        numbers = front(self._traded(self.candidates)) if self.cell.stage.cost else []
+        return [self.candidates[number] for number in numbers]
+
+    def _traded(self, candidates: Sequence[Candidate]) -> dict[int, Traded]:
+        """Settings with a value; one whose cost is not known is the dearest."""
+        scores = {each.number: score for each in candidates if (score := self.score(each)) is not None}
+        return {number: self._with_cost(number, score) for number, score in scores.items() if not math.isnan(score)}
+
+    def _with_cost(self, number: int, score: float) -> Traded:
+        if self.cell.stage.cost is None:
+            return Traded(score, 0.0)
+        cost = self.cost(self.candidates[number])
+        return Traded(score, math.inf if cost is None else cost)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -128,8 +162,8 @@ class Search:
         )
 
     def open_runs(self, candidate: Candidate) -> "list[PlannedRun]":
-        """Runs of a setting that have not ended."""
-        return [run for run in candidate.runs if self.is_open(run)]
+        """Runs of a setting that have not ended and may start by now."""
+        return [run for run in self.replicates.runs(candidate) if self.is_open(run)]
 
     def is_open(self, run: "PlannedRun") -> bool:
         """Whether a run has not ended for this search; one that another search stopped has, if it stops here too."""
@@ -138,8 +172,19 @@ class Search:
     @property
     def runs_left(self) -> int:
         """Trainings to come, at most: equal settings need none."""
-        known = {run.run_id for candidate in self.candidates for run in self.open_runs(candidate)}
+        known = {run.run_id for each in self.unfinished for run in each.runs if self.is_open(run)}
         return len(known) + (self.trials - len(self.candidates)) * self.cell.runs_per_setting
+
+    @property
+    def runs_ahead(self) -> int:
+        """Trainings that nobody can start yet, at most."""
+        waiting = sum(len(each.runs) - len(self.replicates.runs(each)) for each in self.unfinished)
+        return waiting + (self.trials - len(self.candidates)) * self.cell.runs_per_setting
+
+    @property
+    def unfinished(self) -> list[Candidate]:
+        """Proposed settings of which runs have not ended."""
+        return [candidate for candidate in self.candidates if not self.finished(candidate)]
 
     def differences(self) -> list[str]:
         """Recorded settings that this program would propose differently today; the recorded ones stay.
@@ -152,7 +197,7 @@ class Search:
             if self._leading() > candidate.number - self.cell.stage.window:
                 today = self._suggestion(candidate.number)
                 if today != dict(candidate.params):
-                    texts.append(_difference(self.cell.title, candidate, today))
+                    texts.append(other_params(self.cell.title, candidate, today))
         return texts + self._different_cutoffs()
 
     def _different_cutoffs(self) -> list[str]:
@@ -165,34 +210,20 @@ class Search:
                 runs = [run for run in candidate.runs if run.run_id not in seen]
                 today = self.stops.computed(runs, before=self._learned_from(candidate.number))
                 if today != {run_id: self.stops.cutoffs(run_id) for run_id in today}:
-                    texts.append(_other_cutoffs(self.cell.title, candidate))
+                    texts.append(other_cutoffs(self.cell.title, candidate))
             seen.update(run.run_id for run in candidate.runs)
         return texts
-
-    def summary(self) -> dict[str, Any]:
-        """What is searched, as JSON values."""
-        cell, stage = self.cell, self.cell.stage
-        return {
-            "method": cell.method,
-            "axes": dict(cell.axes),
-            "cell_id": cell.cell_id,
-            "space": cell.space.record(),
-            "sampler": stage.sampler,
-            "scheduler": stage.scheduler,
-            "trials": stage.trials,
-            "window": stage.window,
-            "seeds": list(stage.seeds),
-            "folds": list(cell.folds),
-            "select_by": cell.select_by,
-        }
 
     def record(self) -> dict[str, Any]:
         """The search with its settings, as `plan.json` has it."""
         settings = [self._setting_record(candidate) for candidate in self.candidates]
-        return {**self.summary(), "settings": settings, "chosen": None if self.chosen is None else self.chosen.number}
+        chosen = {"chosen": None if self.chosen is None else self.chosen.number}
+        front = {"front": [each.number for each in self.front]} if self.cell.stage.cost else {}
+        return {**self.cell.summary(), "settings": settings, **chosen, **front}
 
     def _setting_record(self, candidate: Candidate) -> dict[str, Any]:
-        value = {"value": self.value(candidate), "state": self.state(candidate)}
+        value = {"value": self.value(candidate), "state": self.state(candidate), **self.replicates.trained(candidate)}
+        value.update({"cost": self.cost(candidate)} if self.cell.stage.cost else {})
         return {**candidate.record(), **value, **({"error": candidate.error} if candidate.error else {})}
 
     def _record(self, candidate: Candidate) -> dict[str, Any]:
@@ -200,19 +231,22 @@ class Search:
         if self.stops.rule is not None:
             for run in record["runs"]:
                 run["cutoffs"] = [list(pair) for pair in self.stops.cutoffs(run["run_id"]).items()]
-        return {**record, "sampler": self.cell.stage.sampler, "optuna": _optuna_version()}
+        record |= self.replicates.record(candidate.number)
+        return {**record, "sampler": self.cell.stage.sampler, **versions(self.cell.stage.sampler)}
 
     def _proposed(self, number: int) -> Candidate:
         """A new setting, put on record with the cutoffs of its runs."""
         candidate = self._candidate(self._suggestion(number))
         self.stops.put(self.stops.computed(candidate.runs, before=self._learned_from(number)))
+        self.replicates.settle(number, self._best_of(self._known(number)))
         self._records.put(self.cell.cell_id, number, self._record(candidate))
         return candidate
 
     def _recalled(self, number: int, record: Record) -> Candidate:
         """A setting on record, with the cutoffs that stand there."""
         candidate = self._candidate(self.cell.recorded_params(number, record))
-        cutoffs = recorded_cutoffs(record)
+        cutoffs, incumbent = recorded_cutoffs(record), record.get("incumbent")
+        self.replicates.settle(number, None if incumbent is None else self.candidates[incumbent])
         self.stops.put({run.run_id: cutoffs.get((run.seed, run.fold), {}) for run in candidate.runs})
         return candidate
 
@@ -235,8 +269,8 @@ class Search:
 
     def _learned_from(self, number: int) -> "list[PlannedRun]":
         """Runs of these settings, without those that failed: how far they came may depend on timing."""
-        runs = (run for candidate in self._known(number) for run in candidate.runs)
-        return [run for run in runs if self.stops.stopped(run) is not None or not _is_nan(self._value(run))]
+        runs = (run for candidate in self._known(number) for run in self.replicates.runs(candidate))
+        return [run for run in runs if self.stops.stopped(run) is not None or not is_nan(self._value(run))]
 
     def _suggestion(self, number: int) -> dict[str, Any]:
         known = self._known(number)
@@ -252,46 +286,15 @@ class Search:
     def _finite(self, candidate: Candidate) -> Score:
         score = self.score(candidate)
         assert score is not None, "a setting is proposed when those before its window are finished"
-        pruned = self.stops.pruned(candidate.runs) if self.state(candidate) == "pruned" else None
-        return score if pruned is None else pruned
+        if self.cell.stage.cost:
+            return self._with_cost(candidate.number, score)
+        if self.replicates.lost(candidate):
+            return self.replicates.mean(candidate)
+        runs = self.replicates.runs(candidate) if self.state(candidate) == "pruned" else ()
+        return self.stops.pruned(runs) or score
 
     def _value(self, run: "PlannedRun") -> float | None:
         """How a run ended: NaN where it failed or was stopped, None where it is not finished."""
         if self.stops.stopped(run) is not None:
             return math.nan
         return self._values(run.run_id, self.cell.select_by)
-
-
-def _is_nan(value: float | None) -> bool:
-    return value is not None and math.isnan(value)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    """NaN where a run failed or there is none; None as long as one is missing."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return None
-    return math.fsum(known) / len(known) if known and all(map(math.isfinite, known)) else math.nan
-
-
-def _difference(title: str, candidate: Candidate, today: Mapping[str, Any]) -> str:
-    return (
-        f"{title}: setting {candidate.number} is on record as {dict(candidate.params)}, and would be proposed as "
-        f"{dict(today)} today (another version of optuna, or runs that ended otherwise since); the recorded one counts"
-    )
-
-
-def _other_cutoffs(title: str, candidate: Candidate) -> str:
-    return (
-        f"{title}: setting {candidate.number} has cutoffs on record that it would not get today (runs ended otherwise "
-        "since); the recorded ones count"
-    )
-
-
-def _optuna_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("optuna")
-    except PackageNotFoundError:
-        return ""

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from study.search.records import Records
 from study.search.sampling import Pruned
 from trainables.config import RunConfig
 from trainables.metrics import sign
-from trainables.training.cutoffs import Curve, Cutoffs, judged, stopped_after, warm_up
+from trainables.training.cutoffs import Curve, Cutoffs, judged, stopped_after, unreachable, warm_up
 
 if TYPE_CHECKING:
     from study.plan.plan import PlannedRun
+    from study.search.cell import SearchCell
 
 Curves = Callable[[str, str], Curve]
 """(run id, validation metric) -> what is committed of its validation; an empty curve where nothing is."""
@@ -67,8 +69,13 @@ wait to be promoted; here a run stops itself, as in the implementation of Ray Tu
 
 
 def rule_of(scheduler: Any) -> StoppingRule | None:
-    """The rule of `stages.tune.scheduler`; None where nothing stops."""
+    """The rule of `stages.tune.scheduler`; None where nothing stops, or Ray Tune decides."""
     return RULES.get(scheduler) if isinstance(scheduler, str) else None
+
+
+def ray_scheduler(scheduler: Any) -> str | None:
+    """Which of Ray Tune's schedulers decides; None where none does."""
+    return scheduler["ray"] if isinstance(scheduler, dict) else None
 
 
 class Stops:
@@ -78,14 +85,32 @@ class Stops:
     earlier goes on here, and the rest of one that went on there does not count here.
     """
 
-    def __init__(self, rule: StoppingRule | None, *, metric: str, curves: Curves) -> None:
-        self.rule = rule
-        self._metric, self._curves = metric, curves
-        self._cutoffs: dict[str, Cutoffs] = {}
+    def __init__(self, cell: "SearchCell", *, records: Records, curves: Curves) -> None:
+        """
+        Args:
+            cell: of the search.
+            records: where orders to stop stand.
+            curves: the validation of runs.
+        """
+        self.rule = rule_of(cell.stage.scheduler)
+        self._cell, self._metric = cell, cell.select_by
+        self._records, self._curves = records, curves
+        self._cutoffs: dict[str, Cutoffs] = {
+            run_id: unreachable(epoch, metric=self._metric) for run_id, epoch in records.orders(cell.cell_id).items()
+        }
 
     def cutoffs(self, run_id: str) -> Cutoffs:
         """What a run has to reach."""
         return self._cutoffs.get(run_id, {})
+
+    def order(self, run_id: str, epoch: int) -> None:
+        """Records that Ray Tune's scheduler stops a run after an epoch, whatever its value there."""
+        self._records.put_order(self._cell.cell_id, run_id, epoch=epoch)
+        self._cutoffs[run_id] = unreachable(epoch, metric=self._metric)
+
+    def ordered(self, run_id: str) -> bool:
+        """Whether Ray Tune's scheduler stops a run."""
+        return any(map(math.isinf, self.cutoffs(run_id).values()))
 
     def stopped(self, run: "PlannedRun") -> int | None:
         """The epoch after which a run stopped; None where it did not, or has not yet."""
@@ -117,7 +142,7 @@ class Stops:
 
     def _of(self, rule: StoppingRule, run: "PlannedRun", before: "Mapping[str, PlannedRun]") -> Cutoffs:
         better = sign(self._metric)
-        pairs = [self._counting(each) for each in before.values() if (each.seed, each.fold) == (run.seed, run.fold)]
+        pairs = [self.counting(each) for each in before.values() if (each.seed, each.fold) == (run.seed, run.fold)]
         found = {}
         for epoch in rule.rungs(run.config):
             cutoff = rule.cutoff(better * values[epoch] for values in pairs if epoch in values)
@@ -125,7 +150,7 @@ class Stops:
                 found[epoch] = better * cutoff
         return found
 
-    def _counting(self, run: "PlannedRun") -> dict[int, float]:
+    def counting(self, run: "PlannedRun") -> dict[int, float]:
         """The values of a run that this search knows: up to where it stopped, after its warm-up."""
         end = self.stopped(run)
         values = judged(run.config, self._curve(run))

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PlainValidator, WithJsonSchema, field_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from study.spec.sections import RESERVED, sections
 from trainables.parts import Config
@@ -34,6 +34,18 @@ def _bytes(value: Any) -> int:
     return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
+def _gpus(value: Any) -> "float | Literal['auto']":
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("should be a number or auto")
+    if not 0 <= value < float("inf"):
+        raise ValueError("should be greater than or equal to 0")
+    if value > 1 and value != int(value):
+        raise ValueError("above 1 should be a whole number of GPUs")
+    return float(value)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -62,6 +74,13 @@ Bytes = Annotated[
     int,
     PlainValidator(_bytes),
     WithJsonSchema({"anyOf": [{"type": "integer", "exclusiveMinimum": 0}, {"type": "string"}]}),
+]
+
+
+Gpus = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_gpus),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["auto"]}]}),
 ]
 
 
@@ -97,21 +116,42 @@ class Resources(Config):
 
     cpu: float = Field(1.0, gt=0)
     """CPU cores."""
-    gpu: float = Field(0.0, ge=0)
-    """GPUs; a fraction shares one. Above 0 the run trains on a GPU."""
+    gpu: Gpus = 0.0
+    """GPUs; a fraction shares one, and `auto` finds the fraction that fits. Above 0 the run trains on a GPU."""
+    gpu_memory: Bytes | None = None
+    """GPU memory of one training, its CUDA context included, in bytes or as 10GiB: the fraction for `gpu: auto`, which
+    it implies. Where it is empty, `auto` measures it in a short probe before the first run."""
     memory: Bytes | None = None
     """Main memory, in bytes or as 4GB."""
 
-    @field_validator("gpu")
+    @model_validator(mode="before")
     @classmethod
-    def _whole_above_one(cls, value: float) -> float:
-        if value > 1 and value != int(value):
-            raise ValueError("above 1 should be a whole number of GPUs")
-        return value
+    def _implied_auto(cls, data: Any) -> Any:
+        """Later layers win: a number of GPUs in one makes the memory in an earlier one idle."""
+        if not isinstance(data, dict) or data.get("gpu_memory") is None:
+            return data
+        if data.get("gpu", "auto") != "auto":
+            raise ValueError("has a number for gpu and gpu_memory; with gpu_memory, gpu is auto: leave one of them out")
+        return {**data, "gpu": "auto"}
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """What the run trains on."""
+        return "cpu" if self.gpu == 0 else "cuda"
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that the run takes, at most: a whole one where the share is not found yet."""
+        return self.gpu if isinstance(self.gpu, float) else 1.0
+
+    @property
+    def shares_gpu(self) -> bool:
+        """Whether several runs may be on one GPU."""
+        return self.gpu == "auto" or 0 < self.gpus < 1
 
 
 def _scheduler(value: Any) -> str | dict[str, str]:
-    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing: planning refuses it."""
+    """`asha` is ours and repeatable; `{ray: asha}` is Ray Tune's, whose stops depend on timing."""
     own, foreign = ("none", "halving", "asha"), ("asha", "median", "hyperband")
     if value in own or (isinstance(value, dict) and list(value) == ["ray"] and value["ray"] in foreign):
         return value  # type: ignore[no-any-return]
@@ -137,6 +177,19 @@ Scheduler = Annotated[
 ]
 
 
+class ReplicatePruning(Config):
+    """When a setting trains no further replicates: it is clearly worse than the best one on equal seeds and folds."""
+
+    p: float = Field(0.1, gt=0, lt=0.5)
+    """A setting ends where a one-sided Wilcoxon signed-rank test against the best setting falls below this; 0.1 takes
+    at least 4 replicates, 0.05 takes 5, and a setting needs more of them for any to be saved."""
+    batch: int = Field(1, ge=1)
+    """Replicates between two tests; they train side by side."""
+
+
+Cost = Literal["train_seconds", "steps", "embedding_dim"]
+
+
 class TuneStage(Config):
     """How each method's search space is searched, on validation classes only."""
 
@@ -149,7 +202,19 @@ class TuneStage(Config):
     """Whether the runs of poor settings stop early. halving: after 1/4 and 1/2 of the epochs those go on that are among
     the better half; asha: after 1/16 and 1/4, among the best quarter. A run is compared at that epoch's evaluation, by
     `protocol.select_by`, with the runs of its seed and fold in settings 0 to n - window that came as far, once there
-    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen."""
+    are 4 of them, and never within a warm-up. A setting of which a run stopped is never chosen.
+    `{ray: asha}`, `{ray: median}`, `{ray: hyperband}`: Ray Tune decides, by when runs of a seed and fold report: what
+    stops, and so what is proposed and chosen, cannot be repeated."""
+    prune_replicates: ReplicatePruning | None = None
+    """`{p: 0.1}`: settings that are clearly worse than the best of the settings 0 to n - window skip the rest of their
+    replicates, and are never chosen."""
+    cost: Cost | None = None
+    """A second objective beside `protocol.select_by`, smaller is better: tpe and gp then look for the best trade-offs
+    between the two. train_seconds: mean over the runs of a setting, as they are recorded; other machines, and other
+    trainings on the same one, take other times. steps of the optimiser and embedding_dim are the same everywhere."""
+    tolerance: float = Field(0.0, ge=0)
+    """With a cost, the cheapest setting is chosen that is at most so much worse than the best one, in the metric's own
+    unit: 0.01 is one percentage point. 0: the best one, of equals the cheapest."""
     window: int = Field(8, ge=1)
     """Settings in flight; part of the spec, so that suggestions do not depend on the cluster."""
     seed: int = Field(0, ge=0)

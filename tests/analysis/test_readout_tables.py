@@ -94,6 +94,10 @@ def test_the_footnotes_say_how_a_search_chose(monkeypatch: pytest.MonkeyPatch) -
     searches[0]["scheduler"] = "halving"
     stopping = expected.replace("4 runs each", "4 runs each, poor ones stopped early by halving")
     assert f"Hyperparameters of better: {stopping}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
+    searches[0] |= {"scheduler": "none", "sampler": "random", "cost": "train_seconds", "tolerance": 0.01}
+    rule = "the one of least train time among those at most 0.01 worse than the best"
+    cheap = expected.replace("TPE the best", f"chance {rule}")
+    assert f"Hyperparameters of better: {cheap}" in comparison_table(made.results(), metrics=["map_at_r"]).footnotes
 
 
 @pytest.mark.parametrize(("done", "told"), [(1, "still searched, 1 of 3 settings"), (3, "no setting of its search")])

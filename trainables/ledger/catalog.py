@@ -2,8 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from itertools import chain
+from typing import TypeVar
 
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError
@@ -13,6 +16,7 @@ from trainables.ledger.store import Store
 
 _COMPACTED, _INDEX = "compacted-", "_compacted-"
 _PATIENCE = 20
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,15 @@ class Index:
 
     sources: tuple[str, ...]
     absorbed: tuple[str, ...] = ()
+
+    @cached_property
+    def by_run(self) -> Mapping[str, tuple[str, ...]]:
+        """The sources of each run."""
+        result: dict[str, tuple[str, ...]] = {}
+        for name in self.sources:
+            run_id = name.partition(".")[0]
+            result[run_id] = (*result.get(run_id, ()), name)
+        return result
 
     def file_name(self) -> str:
         """Name of the compacted file: equal sources, equal name."""
@@ -99,18 +112,32 @@ class Catalog:
         commits = (parse_commit(name) for name in self.folder("runs").holders)
         return [commit for commit in commits if commit is not None]
 
+    def commits_of(self, run_id: str) -> list[Commit]:
+        """Every commit of one run, at the price of a listing: the names of other runs are not looked into."""
+        return self._settled("runs", partial(self._commits_among, run_id), f"{run_id}.", _COMPACTED)
+
+    def _commits_among(self, run_id: str, names: list[str]) -> list[Commit]:
+        held = (index.by_run.get(run_id, ()) for index in self._counting("runs", names).values())
+        loose = (name for name in names if not is_compacted(name))
+        commits = map(parse_commit, sorted({*chain.from_iterable(held), *loose}))
+        return [commit for commit in commits if commit is not None]
+
     def folder(self, table: Table) -> Folder:
         """A consistent view of one table's folder.
 
         Raises:
             LedgerError: the folder kept changing under the eyes of the reader.
         """
+        return self._settled(table, partial(self._view, table))
+
+    def _settled(self, table: Table, view: Callable[[list[str]], _Result], *starts: str) -> _Result:
+        """What `view` makes of the names in a folder, or of those that begin with one of `starts`."""
         for _ in range(_PATIENCE):
-            names, settled = self._names(table), self._names(table)
+            names, settled = self._names(table, *starts), self._names(table, _COMPACTED)
             # A part that vanished during the first listing is in a compacted file that the second one shows.
             if _compacted(names) == _compacted(settled):
                 try:
-                    return self._view(table, names)
+                    return view(names)
                 except MissingKeyError:
                     continue  # another process just absorbed that compacted file
         raise LedgerError(f"{self._store.location}/{table} keeps changing; is it compacted by several processes?")
@@ -119,19 +146,25 @@ class Catalog:
         """The parts whose rows stand in a file."""
         return self._index(table, file).sources if is_compacted(file) else (file,)
 
-    def _names(self, table: Table) -> list[str]:
-        return [key.removeprefix(f"{table}/") for key in self._store.list(f"{table}/")]
+    def _names(self, table: Table, *starts: str) -> list[str]:
+        skipped = len(table) + 1
+        return [key[skipped:] for key in self._store.list(*(f"{table}/{start}" for start in starts or ("",)))]
+
+    def _counting(self, table: Table, names: list[str]) -> dict[str, Index]:
+        """The index of every compacted file that no other one has absorbed."""
+        indexes = {name: self._index(table, name) for name in _compacted(names)}
+        absorbed = {name for index in indexes.values() for name in index.absorbed}
+        return {name: index for name, index in indexes.items() if name not in absorbed}
 
     def _view(self, table: Table, names: list[str]) -> Folder:
-        present, indexes = set(names), {name: self._index(table, name) for name in _compacted(names)}
-        absorbed = {name for index in indexes.values() for name in index.absorbed}
-        counting = {name: index for name, index in indexes.items() if name not in absorbed}
+        counting, compacted = self._counting(table, names), _compacted(names)
         holders = {source: name for name, index in counting.items() for source in index.sources}
         parts = [name for name in names if is_part(table, name)]
-        superseded = [name for name in parts if name in holders] + [name for name in indexes if name in absorbed]
+        superseded = [name for name in parts if name in holders]
+        superseded += [name for name in compacted if name not in counting]
         holders.update({name: name for name in parts if name not in holders})
-        wanted = {index_name(name) for name in indexes}
-        orphans = [name for name in present if name.startswith(_INDEX) and name not in wanted]
+        wanted = {index_name(name) for name in compacted}
+        orphans = [name for name in names if name.startswith(_INDEX) and name not in wanted]
         return Folder(table, holders, counting, tuple(superseded), tuple(sorted(orphans)))
 
     def _index(self, table: Table, name: str) -> Index:
@@ -144,7 +177,7 @@ class Catalog:
         if not self._store.exists(key):
             return self._embedded_index(table, name)
         try:
-            return Index.from_json(self._store.get(key))
+            return _parsed(self._store.get(key))
         except (ValueError, KeyError, TypeError) as error:
             raise LedgerError(
                 f"{keyed(self._store.location, key)} is damaged; delete it: it is read from {name} instead"
@@ -160,6 +193,12 @@ class Catalog:
                 f"{keyed(self._store.location, key)} has no index: dml-study did not write it; move it away"
             )
         return Index.from_json(text)
+
+
+@lru_cache(maxsize=16)
+def _parsed(text: bytes) -> Index:
+    """A worker opens the ledger for every run, and every time finds the same few indexes of thousands of names."""
+    return Index.from_json(text)
 
 
 def _compacted(names: Iterable[str]) -> list[str]:

@@ -9,3 +9,7 @@ class MissingKeyError(LedgerError):
 
 class StaleDriverError(LedgerError):
     """A newer driver owns the results folder; this process stops writing."""
+
+
+class StorageGoneError(LedgerError):
+    """A storage that answered before does not answer any more; it was waited for."""

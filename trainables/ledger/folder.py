@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainables.errors import LedgerError
+from trainables.ledger.patience import Patience
 from trainables.ledger.places import Place, inside, keyed, parent
 from trainables.ledger.schema import SCHEMA_VERSION
 from trainables.ledger.store import LocalStore, Store
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 KIND = "dml-study results"
 _SCHEMA_KEY = "schema.json"
+_JUNK = ("desktop.ini", "Thumbs.db", "lost+found")
+"""What operating systems leave in folders of their own accord."""
 
 
 def open_folder(place: Place) -> Store:
@@ -26,7 +29,7 @@ def open_folder(place: Place) -> Store:
     if not store.exists(_SCHEMA_KEY):
         raise LedgerError(f"{place} is not a results folder: it has no {_SCHEMA_KEY}; choose another results folder")
     _check(place, _content(store))
-    return store
+    return _known(place) if isinstance(place, Path) else store
 
 
 def create_folder(place: Place) -> Store:
@@ -45,14 +48,26 @@ def create_folder(place: Place) -> Store:
     return open_folder(place)
 
 
+def reopen_folder(place: Place) -> Store:
+    """The store of a folder that another process has opened: it is not looked at, and waited for while it is away.
+
+    Raises:
+        LedgerError: the address is none that pyarrow understands.
+    """
+    return _known(place) if isinstance(place, Path) else _object_store(place, answered=True)
+
+
 def has_results(place: Place) -> bool:
-    """Whether a results folder stands at a place, of whatever version.
+    """Whether a results folder stands at a place, of whatever version; none where nobody may look.
 
     Raises:
         LedgerError: the object store of an address does not answer.
     """
     if isinstance(place, Path):
-        return (place / _SCHEMA_KEY).is_file()
+        try:
+            return (place / _SCHEMA_KEY).is_file()
+        except PermissionError:
+            return False
     return _object_store(place).exists(_SCHEMA_KEY)
 
 
@@ -63,11 +78,18 @@ def results_beside(place: Place) -> list[Place]:
         LedgerError: the object store of an address does not list them.
     """
     if isinstance(place, Path):
-        found: list[Place] = [*sorted(place.parent.iterdir())]
+        found: list[Place] = [*sorted(_siblings(place))]
     else:
         above = parent(place)
         found = [inside(above, name) for name in _object_store(above).names()] if above else []
     return [other for other in found if other != place and has_results(other)]
+
+
+def _siblings(path: Path) -> list[Path]:
+    try:
+        return list(path.parent.iterdir())
+    except PermissionError:  # a folder of one's own in a folder of others
+        return []
 
 
 def _local(path: Path) -> Store:
@@ -75,7 +97,11 @@ def _local(path: Path) -> Store:
         raise LedgerError(f"there is no results folder {path}; `dml-study run` creates it")
     if not path.is_dir():
         raise LedgerError(f"{path} is a file, not a results folder; choose another results folder")
-    return LocalStore(path.resolve())
+    return LocalStore(path)
+
+
+def _known(path: Path) -> Store:
+    return LocalStore(path.resolve(), marker=_SCHEMA_KEY, patience=Patience(str(path), answered=True))
 
 
 def _remote(address: str) -> Store:
@@ -85,10 +111,10 @@ def _remote(address: str) -> Store:
     return store
 
 
-def _object_store(address: str) -> "ObjectStore":
+def _object_store(address: str, *, answered: bool = False) -> "ObjectStore":
     from trainables.ledger.object_store import ObjectStore
 
-    return ObjectStore(address)
+    return ObjectStore(address, patience=Patience(keyed(address, "").rstrip("/"), answered=answered))
 
 
 def _names(path: Path) -> list[str]:
@@ -96,7 +122,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _begin(store: Store, place: Place, names: list[str]) -> None:
-    foreign = [name for name in names if not name.startswith(".")]
+    foreign = [name for name in names if not name.startswith(".") and name not in _JUNK]
     if foreign:
         raise LedgerError(
             f"{place} is not a results folder: it has no {_SCHEMA_KEY} but other files ({foreign[0]}, ...); "

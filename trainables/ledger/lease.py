@@ -17,7 +17,7 @@ from trainables.ledger.errors import MissingKeyError, StaleDriverError
 from trainables.ledger.generations import new_generation
 from trainables.ledger.places import keyed
 from trainables.ledger.process import own_start_time, process_start_time
-from trainables.ledger.shards import FOLDER, Shard
+from trainables.ledger.shards import FOLDER, Shard, is_lease
 from trainables.ledger.store import Store
 
 DRIVER_KEY = "driver.json"
@@ -97,7 +97,7 @@ def require_current(store: Store, generation: int | None, *, shard: Shard | None
 
 def _drivers(store: Store, shard: Shard | None = None) -> dict[str, Driver]:
     """Key -> the last driver of each lease, of those alone that would train runs of `shard`."""
-    keys = [DRIVER_KEY, *store.list(FOLDER)]
+    keys = [DRIVER_KEY, *filter(is_lease, store.list(FOLDER))]
     found = {key: read_driver(store, key) for key in keys if shard is None or shard.excludes(key)}
     return {key: driver for key, driver in found.items() if driver is not None}
 

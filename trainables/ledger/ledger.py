@@ -10,21 +10,22 @@ from trainables.ledger import adoption, checkpoints, compaction, forgetting, liv
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.checkpoints import Checkpoint, OnCorrupt, warn_corrupt
 from trainables.ledger.errors import MissingKeyError
-from trainables.ledger.folder import create_folder, open_folder
+from trainables.ledger.folder import create_folder, open_folder, reopen_folder
 from trainables.ledger.lease import require_current
 from trainables.ledger.names import (
-    FINAL_STATUSES,
     Commit,
     Table,
     attempt_order,
     no_longer_needed,
     require_names,
+    resolve,
 )
+from trainables.ledger.parts import commit_of, part_of
 from trainables.ledger.places import keyed, resolved
 from trainables.ledger.schema import SCHEMA_VERSION
 from trainables.ledger.shards import Shard
 from trainables.ledger.store import Keys, Store
-from trainables.ledger.tables import Row, to_parquet, to_table
+from trainables.ledger.tables import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,6 +63,11 @@ class Ledger:
         except PermissionError as error:
             raise LedgerError(f"cannot look into {folder}: permission is missing; change its owner or mode") from error
 
+    @classmethod
+    def reopen(cls, location: str, *, shard: Shard | None = None) -> "Ledger":
+        """The ledger in a folder that another process has opened: while it is away it is waited for."""
+        return cls(reopen_folder(resolved(location)), shard=shard)
+
     @property
     def location(self) -> str:
         """Absolute path or address of the results folder; `open` takes it."""
@@ -91,10 +97,13 @@ class Ledger:
         """How each finished run ended, by run_id: `complete` wins, then the smallest attempt. Opens no part file."""
         return self._catalog.commits()
 
+    def commit_of(self, run_id: str) -> Commit | None:
+        """How one run ended; None where it has not."""
+        return resolve(self._catalog.commits_of(run_id)).get(run_id)
+
     def attempts(self, run_id: str) -> Attempts:
         """Attempts of a run that left a trace, oldest first."""
-        found = live.traces(self._store, self._catalog, run_id=run_id).get(run_id, set())
-        return sorted(found, key=attempt_order)
+        return sorted(live.traces_of(self._store, self._catalog, run_id), key=attempt_order)
 
     def new_attempt(self, run_id: str, *, generation: int) -> str:
         """Claims the next attempt of a run: `"0002_01"` is the first one under driver generation 2.
@@ -162,11 +171,11 @@ class Ledger:
             StaleDriverError: it has.
             LedgerError: a key that is no column, a value of another type, a disk that is full, ...
         """
-        commit = _commit_of(run_row)
+        commit = commit_of(run_row)
         tables: dict[Table, Sequence[Row]] = {"epochs": epochs, "classes": classes, "runs": [run_row]}
         filled = [(table, rows) for table, rows in tables.items() if rows]
-        parts = {f"{table}/{commit.row_name(table)}": _part(table, commit, rows) for table, rows in filled}
-        earlier = self._commits_of(commit.run_id)
+        parts = {f"{table}/{commit.row_name(table)}": part_of(table, commit, rows) for table, rows in filled}
+        earlier = self._catalog.commits_of(commit.run_id)
         if commit.attempt not in (other.attempt for other in earlier):
             for key, data in parts.items():  # `runs` comes last
                 require_current(self._store, generation, shard=self._shard)
@@ -179,7 +188,7 @@ class Ledger:
         Raises:
             LedgerError: the run is not committed; its checkpoints are what it goes on from.
         """
-        commits = self._commits_of(run_id)
+        commits = self._catalog.commits_of(run_id)
         if not commits:
             raise LedgerError(f"run {run_id} is not committed in {self.location}: its checkpoints are still needed")
         self._tidy_up(run_id, commits)
@@ -261,9 +270,6 @@ class Ledger:
             raise LedgerError(f"{place} is of another version than {SCHEMA_VERSION}; `dml-study run` writes it again")
         return plan
 
-    def _commits_of(self, run_id: str) -> list[Commit]:
-        return [commit for commit in self._catalog.all_commits() if commit.run_id == run_id]
-
     def _tidy_up(self, run_id: str, commits: Sequence[Commit]) -> None:
         self._clear(commits, self._store.list(f"checkpoints/{run_id}/") + self._store.list(f"live/{run_id}."))
 
@@ -271,24 +277,6 @@ class Ledger:
         for key in no_longer_needed(found, commits):
             self._store.delete(key)
 
-    def list(self, prefix: str) -> Keys:
-        """All keys that start with `prefix`, sorted; those of a folder start with `"folder/"`."""
-        return self._store.list(prefix)
-
-
-def _commit_of(run_row: Row) -> Commit:
-    run_id, attempt, status = (str(run_row.get(key)) for key in ("run_id", "attempt", "status"))
-    require_names(run_id, attempt)
-    if status not in FINAL_STATUSES:
-        raise LedgerError(f"status '{status}' of run {run_id} is not final: {', '.join(FINAL_STATUSES)}")
-    return Commit(run_id, attempt, status)
-
-
-def _part(table: Table, commit: Commit, rows: Sequence[Row]) -> bytes:
-    for row in rows:
-        if row.get("run_id", commit.run_id) != commit.run_id:
-            raise LedgerError(f"a row of run {row['run_id']} in table '{table}' does not belong to run {commit.run_id}")
-    stamp: Record = {"run_id": commit.run_id, "attempt": commit.attempt}
-    if table == "runs":
-        stamp["schema_version"] = SCHEMA_VERSION
-    return to_parquet(table, to_table(table, [{**row, **stamp} for row in rows]))
+    def list(self, *prefixes: str) -> Keys:
+        """All keys that start with one of `prefixes`, which name one folder, sorted; `"folder/"` names all in it."""
+        return self._store.list(*prefixes)

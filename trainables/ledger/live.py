@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,17 +22,24 @@ from trainables.ledger.names import (
 from trainables.ledger.store import Store
 
 
-def traces(store: Store, catalog: Catalog, *, run_id: str | None = None) -> dict[str, set[str]]:
-    """Attempts that left a trace, by run: of one run or of all."""
-    of_live, of_saved = ("", "") if run_id is None else (f"{run_id}.", f"{run_id}/")
-    live = (parse_live(key) for key in store.list(f"live/{of_live}"))
-    saved = (parse_checkpoint(key) for key in store.list(f"checkpoints/{of_saved}"))
-    committed = ((commit.run_id, commit.attempt) for commit in catalog.all_commits())
+def traces(store: Store, catalog: Catalog) -> dict[str, set[str]]:
+    """Attempts that left a trace, by run."""
     result: dict[str, set[str]] = {}
-    for parsed in (*live, *saved, *committed):
-        if parsed:
-            result.setdefault(parsed[0], set()).add(parsed[1])
+    for run_id, attempt in _traces(store.list("live/"), store.list("checkpoints/"), catalog.all_commits()):
+        result.setdefault(run_id, set()).add(attempt)
     return result
+
+
+def traces_of(store: Store, catalog: Catalog, run_id: str) -> set[str]:
+    """Attempts at one run that left a trace."""
+    live, saved = store.list(f"live/{run_id}."), store.list(f"checkpoints/{run_id}/")
+    return {attempt for _, attempt in _traces(live, saved, catalog.commits_of(run_id))}
+
+
+def _traces(live: Iterable[str], saved: Iterable[str], commits: Iterable[Commit]) -> Iterator[tuple[str, str]]:
+    yield from filter(None, map(parse_live, live))
+    yield from (parsed[:2] for parsed in map(parse_checkpoint, saved) if parsed)
+    yield from ((commit.run_id, commit.attempt) for commit in commits)
 
 
 def next_attempt(taken: Iterable[str], generation: int) -> str:
@@ -54,16 +61,17 @@ def claim(store: Store, taken: Iterable[str], run_id: str, *, generation: int) -
 def update(store: Store, run_id: str, attempt: str, fields: Mapping[str, Any]) -> None:
     """Adds to what is known about an attempt under way; may be lost by a power cut."""
     require_names(run_id, attempt)
-    content = {**_read(store, run_id, attempt), "updated_at": _now(), **fields}
+    content = {**(_said(store, run_id, attempt) or {}), "updated_at": _now(), **fields}
     store.put(live_key(run_id, attempt), json.dumps(content).encode(), durable=False)
 
 
 def under_way(store: Store, commits: Sequence[Commit]) -> list[dict[str, Any]]:
     """What attempts said last that may still be running: those that a commit made superfluous are left out."""
-    found = store.list("live/")
-    ended = set(no_longer_needed(found, commits))
-    running = filter(None, (parse_live(key) for key in found if key not in ended))
-    return [{**_read(store, *names), "run_id": names[0], "attempt": names[1]} for names in running]
+    found = {key: names for key in store.list("live/") if (names := parse_live(key))}
+    claimed = {run_id for run_id, _ in found.values()}
+    ended = set(no_longer_needed(found, (commit for commit in commits if commit.run_id in claimed)))
+    said = ((names, _said(store, *names)) for key, names in found.items() if key not in ended)
+    return [{**content, "run_id": names[0], "attempt": names[1]} for names, content in said if content is not None]
 
 
 def worker_deaths(store: Store, run_id: str, *, generation: int) -> tuple[int, int]:
@@ -75,11 +83,14 @@ def worker_deaths(store: Store, run_id: str, *, generation: int) -> tuple[int, i
     return len(orders), sum(order > newest for order in orders)
 
 
-def _read(store: Store, run_id: str, attempt: str) -> dict[str, Any]:
+def _said(store: Store, run_id: str, attempt: str) -> dict[str, Any] | None:
+    """What stands in a record; nothing where it was never synced before a power cut; None where there is no record."""
     try:
         content = json.loads(store.get(live_key(run_id, attempt)))
-    except (MissingKeyError, ValueError):
-        return {}  # never synced: after a power cut there may be nothing, or zeros
+    except MissingKeyError:
+        return None
+    except ValueError:
+        return {}
     return content if isinstance(content, dict) else {}
 
 

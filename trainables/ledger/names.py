@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from trainables.errors import LedgerError
@@ -68,6 +69,7 @@ def attempt_name(generation: int, counter: int) -> str:
     return f"{generation:04d}_{counter:02d}"
 
 
+@lru_cache(maxsize=10_000)
 def attempt_order(attempt: str) -> tuple[int, int]:
     """Age as numbers; unlike the text they also order attempt 100 after attempt 99."""
     generation, _, counter = attempt.partition("_")
@@ -83,6 +85,7 @@ KEPT_KEYS = {"weights": weights_key, "embeddings": embeddings_key}
 """What a run may keep for others, and where."""
 
 
+@lru_cache(maxsize=100_000)
 def parse_commit(name: str) -> Commit | None:
     """The commit that a file name in `runs/` states, or None for any other file."""
     match = _COMMIT.fullmatch(name)

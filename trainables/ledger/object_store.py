@@ -1,15 +1,15 @@
 """A results folder in an object store: S3 and what else pyarrow's file systems reach. Loads pyarrow."""
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from trainables.errors import LedgerError
-from trainables.ledger.errors import MissingKeyError
+from trainables.ledger.errors import MissingKeyError, StorageGoneError
+from trainables.ledger.patience import Patience
 from trainables.ledger.places import keyed
 from trainables.ledger.store import Keys, require_key
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 _Result = TypeVar("_Result")
-
-_PAUSES = (1.0, 4.0, 15.0, 30.0)
-"""Seconds between tries. With pyarrow's own tries of 6 s each, a storage may be gone for a minute."""
-_FIRST_TRIES = 1
-"""An address that never answered is wrong rather than busy: the user hears of it soon."""
 
 _CREDENTIALS = (
     "check the credentials (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile) and their rights to list, read, "
@@ -59,20 +54,17 @@ class ObjectStore:
     leaves such parts behind; a lifecycle rule of the bucket (AbortIncompleteMultipartUpload) removes them.
     """
 
-    def __init__(
-        self, address: str, *, pauses: Sequence[float] = _PAUSES, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, address: str, *, patience: Patience | None = None) -> None:
         """
         Args:
             address: `s3://bucket/folder`, `gs://...`, `abfs://...`; credentials come from the environment.
-            pauses: seconds between tries after an error that may pass.
+            patience: waits for what may pass; by default from the first answer on.
 
         Raises:
             LedgerError: the address is none that pyarrow understands.
         """
         self.location = address
-        self._pauses, self._sleep = tuple(pauses), sleep
-        self._reached = False
+        self._patience = patience or Patience(keyed(address, "").rstrip("/"))
         self._files, self._root = _connected(address)
 
     def put(self, key: str, data: bytes, *, durable: bool = True) -> None:
@@ -126,15 +118,15 @@ class ObjectStore:
         with suppress(MissingKeyError):
             self._retried("delete", key, partial(self._files.delete_file, self._path(key)))
 
-    def list(self, prefix: str) -> Keys:
-        """Lists the folder part of `prefix`, page by page."""
+    def list(self, *prefixes: str) -> Keys:
+        """Lists the folder part of `prefixes`, page by page."""
         from pyarrow.fs import FileSelector, FileType
 
-        folder = self._path(prefix.rpartition("/")[0]).rstrip("/")
+        folder = self._path(prefixes[0].rpartition("/")[0]).rstrip("/")
         selector = FileSelector(folder, recursive=True, allow_not_found=True)
-        found = self._retried("list", prefix, partial(self._files.get_file_info, selector))
+        found = self._retried("list", prefixes[0], partial(self._files.get_file_info, selector))
         keys = (info.path.removeprefix(f"{self._root}/") for info in found if info.type == FileType.File)
-        return sorted(key for key in keys if key.startswith(prefix))
+        return sorted(key for key in keys if key.startswith(prefixes))
 
     def names(self) -> Keys:
         """Names of objects and folders at the top."""
@@ -155,20 +147,15 @@ class ObjectStore:
         """Repeats what may pass. Every action may be repeated: also one that was done and whose answer was lost."""
         import pyarrow as pa
 
-        pauses = list(self._pauses if self._reached else self._pauses[: _FIRST_TRIES - 1])
-        while True:
-            try:
-                result = action()
-            except FileNotFoundError as error:
-                self._reached = True
-                raise MissingKeyError(f"{keyed(self.location, key)} does not exist") from error
-            except (OSError, pa.ArrowException) as error:
-                if not pauses or _permanent(error):
-                    raise _failure(verb, keyed(self.location, key), error) from error
-                self._sleep(pauses.pop(0))
-            else:
-                self._reached = True
-                return result
+        answered = self._patience.answered
+        try:
+            return self._patience.repeat(action, passes=_passes)
+        except FileNotFoundError as error:
+            self._patience.answered = True
+            raise MissingKeyError(f"{keyed(self.location, key)} does not exist") from error
+        except (OSError, pa.ArrowException) as error:
+            kind = StorageGoneError if answered and _passes(error) else LedgerError
+            raise _failure(verb, keyed(self.location, key), error, kind=kind) from error
 
 
 def _connected(address: str) -> "tuple[FileSystem, str]":
@@ -190,12 +177,16 @@ def _with_one_put(address: str) -> str:
     return f"{address}{'&' if '?' in address else '?'}allow_delayed_open=true"
 
 
-def _permanent(error: Exception) -> bool:
-    return isinstance(error, PermissionError) or any(code in str(error) for code in _PERMANENT)
+def _passes(error: Exception) -> bool:
+    import pyarrow as pa
+
+    if isinstance(error, FileNotFoundError | PermissionError) or any(code in str(error) for code in _PERMANENT):
+        return False
+    return isinstance(error, OSError | pa.ArrowException)
 
 
-def _failure(verb: str, place: str, error: Exception) -> LedgerError:
+def _failure(verb: str, place: str, error: Exception, *, kind: type[LedgerError] = LedgerError) -> LedgerError:
     text = (str(error).splitlines() or [type(error).__name__])[0].strip()
     fitting = (remedy for code, remedy in {**_PERMANENT, **_TRANSIENT}.items() if code in text)
     default = _CREDENTIALS if isinstance(error, PermissionError) else "check the address and the storage"
-    return LedgerError(f"cannot {verb} {place}: {text}; {next(fitting, default)}, then run the same command again")
+    return kind(f"cannot {verb} {place}: {text}; {next(fitting, default)}, then run the same command again")

@@ -30,6 +30,7 @@ COLUMNS: dict[Table, dict[str, str]] = {
         **{f"best_test_{metric}": "double" for metric in _RETRIEVAL},
         **dict.fromkeys(("final_train_loss", "train_seconds", "eval_seconds", "wall_seconds"), "double"),
         "images_per_second": "double",
+        "peak_gpu_memory": "int64",
         **dict.fromkeys(("started_at", "ended_at"), "time"),
         "attempts": "int32",
         **dict.fromkeys(("host", "device", "device_name", "git_commit", "versions", "error", "origin"), "string"),

@@ -9,6 +9,11 @@ _KEY = re.compile(r"drivers/(\d+)-of-(\d+)\.json")
 FOLDER = "drivers/"
 
 
+def is_lease(key: str) -> bool:
+    """Whether a key below `drivers/` is that of a shard's lease."""
+    return _KEY.fullmatch(key) is not None
+
+
 @dataclass(frozen=True)
 class Shard:
     """Part `index` of `count`, from 1."""

@@ -71,7 +71,13 @@ def to_parquet(table: Table, content: "pa.Table", *, metadata: Mapping[str, str]
     stated = {"table": table, "schema_version": str(SCHEMA_VERSION), "dml_study_version": program_version()}
     named = {f"dml_study.{key}": value for key, value in {**stated, **(metadata or {})}.items()}
     sink = pa.BufferOutputStream()
-    pq.write_table(content.replace_schema_metadata(named), sink, compression="zstd", write_page_checksum=True)
+    pq.write_table(
+        content.replace_schema_metadata(named),
+        sink,
+        compression="zstd",
+        write_page_checksum=True,
+        use_dictionary=len(content) > 1,  # of one row it would only cost time
+    )
     return bytes(sink.getvalue())
 
 
@@ -87,8 +93,12 @@ def from_parquet(table: Table, data: bytes, *, key: str, columns: Sequence[str] 
     wanted = list(COLUMNS[table]) if columns is None else list(columns)
     try:
         file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        _check_version(table, file.schema_arrow, key)
-        content = file.read(columns=[name for name in wanted if name in file.schema_arrow.names])
+        schema = file.schema_arrow  # made anew at each look
+        _check_version(table, schema, key)
+        present = set(schema.names)
+        content = file.read(
+            columns=[name for name in wanted if name in present], use_threads=file.metadata.num_rows > 1
+        )
         return _aligned(table, content, wanted)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise LedgerError(f"{key} is damaged ({_first_line(error)}); {_remedy(table)}") from error

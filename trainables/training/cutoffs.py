@@ -3,6 +3,7 @@
 Free of torch: a worker and the search that gave the cutoffs judge a curve by the same function.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -57,6 +58,11 @@ def judged(run: RunConfig, curve: Curve) -> dict[int, float]:
     """The values of a curve after the warm-up."""
     first = warm_up(run, steps=curve.steps)
     return {epoch: value for epoch, value in curve.values.items() if epoch > first}
+
+
+def unreachable(epoch: int, *, metric: str) -> Cutoffs:
+    """Cutoffs that stop a run after an evaluated epoch, whatever its value: somebody else decided so."""
+    return {epoch: sign(metric) * math.inf}
 
 
 def stopped_after(run: RunConfig, curve: Curve, cutoffs: Cutoffs) -> int | None:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from trainables import provenance
 from trainables.config import RunConfig
 from trainables.strategies.base import Outcome
+from trainables.training.gpu_memory import peak_memory
 from trainables.training.measure import columns
 
 
@@ -46,8 +47,9 @@ def run_row(
         "eval_seconds": sum(row["eval_seconds"] for row in epoch_rows),
         "wall_seconds": wall_seconds,
         "images_per_second": images / train_seconds if train_seconds else None,
+        "peak_gpu_memory": peak_memory() if run.device == "cuda" else None,
         "started_at": started_at,
-        "ended_at": datetime.now(UTC),
+        "ended_at": started_at + timedelta(seconds=wall_seconds),  # a clock that is set meanwhile moves neither
         "attempts": attempts,
         "host": provenance.host_name(),
         "device": run.device,
@@ -88,3 +90,16 @@ def _results(outcome: Outcome) -> dict[str, Any]:
         merged["extra"].update(values.pop("extra"))
         merged.update(values)
     return merged
+
+
+def epoch_line(row: dict[str, Any]) -> str:
+    """A row of table `epochs` for a log."""
+    parts = [f"{row['phase']} epoch {row['epoch']}", f"loss {row['train_loss']:.4f}"]
+    parts += [f"{key} {row[key]:.4f}" for key in row if key.startswith(("val_", "test_"))]
+    return ", ".join([*parts, f"{row['images_per_second']:.0f} images/s"])
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """A run's test metrics for its log."""
+    metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome.test.items())
+    return f"done: epoch {outcome.selected_epoch} selected; test {metrics or 'not looked at'}"

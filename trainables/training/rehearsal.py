@@ -36,24 +36,24 @@ def rehearse(run: RunConfig, *, cache: Path, sources: Mapping[str, RunConfig] | 
         Exception: whatever else the run itself would raise.
     """
     set_numerics(run)
-    brief = _brief(run)
+    shortened = brief(run)
     data = _handful(load_run_data(run, cache=cache), run)
     artifacts = partial(_stand_in, sources=sources or {}, cache=cache, images=len(data.split.test))
     build = partial(load_implementation(run.strategy), artifacts=artifacts)
     build(run, data, data)  # as it is: a memory may be too large for the real number of classes
-    strategy: Strategy = build(brief, data, data)
+    strategy: Strategy = build(shortened, data, data)
     while not strategy.finished:
         strategy.epoch()
-        _check_state(strategy, build(brief, data, data), run)
+        _check_state(strategy, build(shortened, data, data), run)
     outcome = strategy.outcome()
     if not all(tensor.isfinite().all() for tensor in _tensors(outcome.weights)):
         raise TrainingError(f"{objective_title(run)}: some weights are not finite after a few steps")
     return outcome.test or outcome.validation
 
 
-def _brief(run: RunConfig) -> RunConfig:
-    """One epoch in which every part acts."""
-    training = run.training.model_copy(update={"epochs": 1, "steps_per_epoch": None, "warmup_epochs": 0})
+def brief(run: RunConfig, *, steps: int | None = None) -> RunConfig:
+    """One epoch in which every part acts, of some steps; of a whole pass where empty."""
+    training = run.training.model_copy(update={"epochs": 1, "steps_per_epoch": steps, "warmup_epochs": 0})
     parts = {section: getattr(run, section).rehearsed() for section in REGISTRIES}
     return run.model_copy(update={**parts, "training": training})
 

@@ -1,5 +1,6 @@
 """Carries one run from its configuration to its committed rows, through checkpoints, restarts and failures."""
 
+import math
 import time
 import traceback
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
 from trainables.training.cutoffs import NO_CUTOFFS, Curve, Cutoffs, stopped_after
-from trainables.training.record import run_row
+from trainables.training.gpu_memory import OUT_OF_MEMORY, explained, is_out_of_memory
+from trainables.training.record import epoch_line, outcome_line, run_row
 
 _LIVE_SECONDS = 2.0
 MAX_WORKER_DEATHS = 3
@@ -36,19 +38,22 @@ class SessionOptions:
         cache: folder of decoded images and features.
         generation: the driver's; None without a driver.
         checkpoint_seconds: least time between checkpoints; 0 saves after every epoch.
+        gpus: that the run may use, 1 where it uses none. With a part of one, running out of its memory is no failure.
     """
 
     study: str
     cache: Path
     generation: int | None = None
     checkpoint_seconds: float = 30.0
+    gpus: float = 1.0
 
 
 class Session:
     """One attempt at one run. `step` trains an epoch; after the last one the run's rows stand in the ledger.
 
     A run that falls behind the cutoffs of a search ends with status `pruned`. A run's own error becomes a row with
-    status `failed`; an error of the storage is raised: the run is not to blame.
+    status `failed`; an error of the storage is raised: the run is not to blame. A run for which a part of a GPU is too
+    small ends as `out_of_memory` and leaves no row: its driver starts it again with more.
     """
 
     def __init__(
@@ -103,8 +108,18 @@ class Session:
             self.unguarded_step()
         except LedgerError:
             raise
-        except Exception:  # noqa: BLE001 - whatever a run's own code raises is recorded as that run's failure
-            self._commit_failure(traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 - whatever a run's own code raises is recorded as its failure
+            if self.options.gpus < 1 and is_out_of_memory(error):
+                self._give_way(traceback.format_exc())
+            else:
+                self._commit_failure(explained(error, traceback.format_exc()))
+
+    def _give_way(self, error: str) -> None:
+        """Ends without a commit; what was trained since the last checkpoint is lost, its state may be half a step's."""
+        self._log(f"{error}\n{self.options.gpus:g} of a GPU has too little memory: the run is due with a larger share")
+        self._write_log()
+        self._withdraw()
+        self._strategy, self.done, self.status = None, True, OUT_OF_MEMORY
 
     def close(self) -> None:
         """Saves an unfinished attempt; the next one goes on from here."""
@@ -129,17 +144,20 @@ class Session:
         row = strategy.epoch()
         if row:
             self.epoch_rows.append(row)
-            self._log(_epoch_line(row))
+            self._log(epoch_line(row))
 
     def _stop_epoch(self) -> int | None:
         """The epoch after which the search that trains the run stops it; None where it goes on."""
-        if not self.cutoffs:
-            return None
-        return stopped_after(self.run, Curve.of(self.epoch_rows, metric=self.run.protocol.select_by), self.cutoffs)
+        return stopped_after(self.run, self.curve, self.cutoffs) if self.cutoffs else None
+
+    @property
+    def curve(self) -> Curve:
+        """The validation so far, that before a restart included."""
+        return Curve.of(self.epoch_rows, metric=self.run.protocol.select_by)
 
     def _start(self) -> bool:
         """Claims an attempt; False where the run turns out to be committed, or hopeless."""
-        committed = self.ledger.commits().get(self.run_id)
+        committed = self.ledger.commit_of(self.run_id)
         # A run that is pruned already and has cutoffs again was told to its driver by a worker that then died.
         done = ("complete", "pruned") if self.cutoffs else ("complete",)
         if committed is not None and committed.status in done:
@@ -213,14 +231,14 @@ class Session:
     def _commit(self, strategy: Strategy) -> None:
         outcome = strategy.outcome()
         self._keep(outcome)
-        self._end("complete", _outcome_line(outcome), outcome=outcome)
+        self._end("complete", outcome_line(outcome), outcome=outcome)
 
     def _commit_pruned(self, stop: int) -> None:
         """Commits the epochs until the stop; a checkpoint of an attempt without these cutoffs may have more."""
         self.epoch_rows = self.epoch_rows[:stop]
-        metric = self.run.protocol.select_by
-        value = Curve.of(self.epoch_rows, metric=metric).values[stop]
-        line = f"stopped after epoch {stop}: val_{metric} {value:.4f}, and the cutoff is {self.cutoffs[stop]:.4f}"
+        value, cutoff = self.curve.values[stop], self.cutoffs[stop]
+        reason = f"the cutoff is {cutoff:.4f}" if math.isfinite(cutoff) else "Ray Tune's scheduler decided so"
+        line = f"stopped after epoch {stop}: val_{self.run.protocol.select_by} {value:.4f}, and {reason}"
         self._end("pruned", line, epochs_trained=stop)
 
     def _commit_failure(self, error: str) -> None:
@@ -269,7 +287,9 @@ class Session:
         self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")
 
     def _write_log(self) -> None:
-        self.ledger.put(f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode())
+        self.ledger.put(
+            f"logs/{self.run_id}.{self.attempt}.log", ("\n".join(self.lines) + "\n").encode(), durable=False
+        )
 
 
 def _require_revisions(run: RunConfig) -> None:
@@ -282,14 +302,3 @@ def _require_revisions(run: RunConfig) -> None:
     parent = run.strategy.parent
     if parent is not None and not (parent.run or parent.weights_revision):
         raise ConfigError("strategy.teacher of this run is not looked up yet: take the run from a plan")
-
-
-def _epoch_line(row: dict[str, Any]) -> str:
-    parts = [f"{row['phase']} epoch {row['epoch']}", f"loss {row['train_loss']:.4f}"]
-    parts += [f"{key} {row[key]:.4f}" for key in row if key.startswith(("val_", "test_"))]
-    return ", ".join([*parts, f"{row['images_per_second']:.0f} images/s"])
-
-
-def _outcome_line(outcome: Outcome) -> str:
-    metrics = ", ".join(f"{key} {value:.4f}" for key, value in outcome.test.items())
-    return f"done: epoch {outcome.selected_epoch} selected; test {metrics or 'not looked at'}"

@@ -226,10 +226,15 @@ def test_a_study_without_a_finished_run(refused: Call, write_spec: Call, trained
 
 def test_what_a_search_cannot_do_is_refused(refused: Call, write_spec: Call) -> None:
     tuned = "baseline: norm-softmax, tune: {synthesis.mixup_alpha: [0.2, 0.4]}}"
-    stages = "stages: {tune: {trials: 4, scheduler: {ray: asha}}}\n"
+    stages = "stages: {tune: {trials: 4, prune_replicates: {}}}\n"
     write_spec(SPEC.replace("baseline: norm-softmax}", tuned) + stages, "birds.yaml")
     for command in ("run", "plan", "check"):
-        words = ["birds.yaml:10: stages.tune.scheduler", "Ray Tune's 'asha'", "on timing", "write halving or asha"]
+        words = [
+            "birds.yaml:10: stages.tune.prune_replicates",
+            "never save a replicate",
+            "a setting has 1",
+            "at least 5",
+        ]
         refused(command, "birds.yaml", words=words)
 
 

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from study.cli.columns import Column, print_columns
+from study.packing import PackingBook
+from study.plan import build_plan
+from study.spec import load_spec
 from trainables.errors import TrainingError
+from trainables.ledger import Ledger
 
 Call = Callable[..., Any]
 
@@ -150,3 +154,31 @@ def test_check_names_the_cells_that_fail(dml_study: Call, write_spec: Call, monk
     outcome = dml_study("check", "tiny.yaml")
     assert outcome.code == 1 and outcome.out == "3 of 4 distinct cells pass; 8 runs would train\n"
     assert outcome.err == "fails: norm-softmax + PS, ratio 1.0, seed 0: TrainingError: the loss became nan\n"
+
+
+@pytest.mark.parametrize(
+    ("resources", "line"),
+    [
+        ("{gpu: 0.25}", "packing: 4 runs, 4 trials per GPU"),
+        ("{gpu_memory: 10GiB}", "packing: 4 runs, as many per GPU as 10 GiB each allow"),
+        ("{gpu: auto}", "packing: 4 runs, as many per GPU as their memory allows, which is measured before they start"),
+    ],
+)
+def test_plan_says_how_runs_share_a_gpu(dml_study: Call, tmp_path: Path, resources: str, line: str) -> None:
+    text = f"study: s\nmethods: {{a: {{}}}}\nuntrained: false\nreplicates: {{seeds: 4}}\nresources: {resources}\n"
+    (tmp_path / "s.yaml").write_text(text)
+    assert line in dml_study("plan", "s.yaml").out.splitlines()
+    assert "packing" not in dml_study("plan", "s.yaml", "--set", "resources.gpu=1").out
+
+
+def test_plan_and_status_say_which_runs_needed_a_larger_share(dml_study: Call, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("study: s\nmethods: {a: {}}\nuntrained: false\nresources: {gpu: 0.125}\n")
+    plan = build_plan(load_spec(tmp_path / "s.yaml"))
+    ledger = Ledger.open(tmp_path / "results" / "s", create=True)
+    ledger.write_plan(plan.record())
+    book = PackingBook(ledger)
+    book.retried = {"a": 0.25, "b": 0.25, "c": 1.0}
+    book.save()
+    line = "packing: started again after they ran out of GPU memory: 2 with 4 trials per GPU, 1 with 1 trial per GPU"
+    assert line in dml_study("plan", "s.yaml").out.splitlines()
+    assert f"  {line}" in dml_study("status", "s").out.splitlines()

@@ -31,10 +31,10 @@ settings: {backbone: {name: conv4, width: 4}, embedding_dim: 8, training.epochs:
 
 @pytest.fixture
 def end_runs(dml_study: Call, tmp_path: Path, private_cache: Path) -> Call:
-    """Writes the spec; commits so many runs of its search, each worth a tenth of its setting's number."""
-    (tmp_path / "tuned.yaml").write_text(SPEC)
+    """Writes the spec; commits so many runs of its search, each worth a tenth of its setting's number and as slow."""
 
-    def end(count: int) -> Ledger:
+    def end(count: int, spec: str = SPEC) -> Ledger:
+        (tmp_path / "tuned.yaml").write_text(spec)
         ledger = Ledger.open(tmp_path / "results" / "tuned", create=True)
         history = SearchHistory(ledger)
         plan = build_plan(load_spec(tmp_path / "tuned.yaml"), cache=private_cache, history=history)
@@ -47,6 +47,7 @@ def end_runs(dml_study: Call, tmp_path: Path, private_cache: Path) -> Call:
             run = task.run
             number = next(each.number for each in search.candidates if run in each.runs)
             row = {"run_id": run.run_id, "status": "complete", "stage": "tune", "val_map_at_r": number / 10}
+            row["train_seconds"] = 20.0 * number + 5
             ledger.commit({**row, "attempt": ledger.new_attempt(run.run_id, generation=0)})
             history.look([run.run_id])
             board.ended(run.run_id)
@@ -101,6 +102,25 @@ def test_after_a_search(dml_study: Call, end_runs: Call) -> None:
     assert "search, setting 2 of 3, val_map_at_r 0.2000 (tuned.yaml:8)" in line
     table = dml_study("table", "tuned")
     assert table.code == 0 and "Not finished yet: 8 of 8 runs" in table.out
+
+
+def test_trade_offs_of_a_search_with_a_cost(dml_study: Call, end_runs: Call) -> None:
+    ledger = end_runs(6, SPEC.replace("window: 2", "window: 2, cost: train_seconds, tolerance: 0.15"))
+    search = ledger.read_plan()["searches"][0]
+    assert (search["front"], search["chosen"]) == ([0, 1, 2], 1)
+    scales = [f"{setting['params']['loss.scale']:.6g}" for setting in search["settings"]]
+    out = dml_study("plan", "tuned.yaml").out
+    assert f"chosen: setting 1, loss.scale {scales[1]}" in out
+    table = out[out.index("trade-offs of") :].splitlines()
+    assert table[0].split() == ["trade-offs", "of", "cell", "setting", "MAP@R,", "validation", "train", "time", "with"]
+    assert [line.split() for line in table[1:4]] == [
+        ["norm", "dataset", "shapes", str(n), f"{10 * n:.2f}", "%", f"{20 * n + 5:.1f}", "s", "loss.scale", scales[n]]
+        for n in range(3)
+    ]
+    status = dml_study("status", "tuned").out
+    assert f"3/3 settings; setting 1 chosen, 10.00 % at 25.0 s with scale {scales[1]}" in status
+    lines = [line.strip() for line in status.splitlines() if "trade-off" in line]
+    assert lines[2] == f"trade-off: setting 2, 20.00 %, train time 45.0 s, scale {scales[2]}" and len(lines) == 3
 
 
 def test_check_rehearses_the_first_setting_and_the_bounds(dml_study: Call, end_runs: Call, tmp_path: Path) -> None:

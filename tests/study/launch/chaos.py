@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from launched import Study
 
 from trainables.ledger import Ledger
 from trainables.ledger.live import worker_deaths
 from trainables.ledger.names import attempt_order
+from trainables.ledger.places import Place
 from trainables.training.session import MAX_WORKER_DEATHS
 
 _TRIAL = re.compile(r"ray::\w*Trainable")
@@ -134,13 +134,14 @@ class Chaos:
     """Kills what a deck says, in an order and after pauses drawn from a seed, and starts what the study needs again.
 
     Attributes:
+        results: of the study.
         start: starts the driver, by the same command each time.
         planned: how many runs the study has.
         limit: seconds after which it gives up.
         fell: exit codes of drivers that ended by themselves before their study did.
     """
 
-    study: Study
+    results: Place
     nodes: Nodes
     start: Callable[[], "subprocess.Popen[str]"]
     planned: int
@@ -166,7 +167,7 @@ class Chaos:
         """
         for number, what in enumerate(self._draws.sample(deck, len(deck))):
             due = int(_LAST_KILL * self.planned * number / len(deck))
-            self._wait(lambda due=due: len(self._ledger().commits()) >= due)  # type: ignore[misc]
+            self._wait(lambda due=due: len(self._ledger.commits()) >= due)  # type: ignore[misc]
             if self._draws.random() < _WORK_FIRST:
                 self._wait(lambda: self._runs_of(self.nodes.workers()))
             until = time.monotonic() + self._draws.uniform(*pause)
@@ -219,7 +220,7 @@ class Chaos:
         self._driver = self._started()
 
     def _record(self, what: str, runs: tuple[str, ...]) -> None:
-        self.kills.append(Kill(what, runs, self.seconds, len(self._ledger().commits())))
+        self.kills.append(Kill(what, runs, self.seconds, len(self._ledger.commits())))
 
     def _victims(self) -> list[int]:
         return [pid for pid in self.nodes.workers() if self._may_die([pid])]
@@ -229,19 +230,20 @@ class Chaos:
 
     def _may_die(self, pids: list[int]) -> bool:
         """A run whose workers died too often under one driver is taken for the culprit: chance must not frame it."""
-        ledger = self._ledger()
-        for live in (live for live in ledger.live() if live["pid"] in pids):
+        ledger = self._ledger
+        for live in (live for live in ledger.live() if live.get("pid") in pids):
             generation, _ = attempt_order(live["attempt"])
             if worker_deaths(ledger, live["run_id"], generation=generation)[1] >= MAX_WORKER_DEATHS:
                 return False
         return True
 
     def _runs_of(self, pids: list[int]) -> tuple[str, ...]:
-        newest = {live["run_id"]: live["pid"] for live in self._ledger().live()}
+        newest = {live["run_id"]: live.get("pid") for live in self._ledger.live()}
         return tuple(run_id for run_id, pid in newest.items() if pid in pids)
 
+    @cached_property
     def _ledger(self) -> Ledger:
-        return Ledger.open(self.study.results, create=True)
+        return Ledger.open(self.results, create=True)
 
     def _started(self) -> "subprocess.Popen[str]":
         self.starts += 1
@@ -271,8 +273,8 @@ class Chaos:
         kill(self._driver.pid)
         output, errors = self._driver.communicate()
         shown = "\n".join((output + errors).splitlines()[-_SHOWN_LINES:])
-        commits = self._ledger().commits()
-        live = [f"{live['run_id'][:8]} (attempt {live['attempt']})" for live in self._ledger().live()]
+        commits = self._ledger.commits()
+        live = [f"{live['run_id'][:8]} (attempt {live['attempt']})" for live in self._ledger.live()]
         raise AssertionError(
             f"{self.planned - len(commits)} of {self.planned} runs are left after {self.limit:.0f} s; under way: "
             f"{', '.join(live) or 'nothing'}; {len(self.nodes.present)} nodes, {len(self.nodes.workers())} workers; "
@@ -290,15 +292,16 @@ class Chaos:
         return "\n".join(lines)
 
 
-def retrained(results: Path) -> str:
+def retrained(results: Place) -> str:
     """Runs that took more than one attempt, and how many of those took up what an older one had trained."""
-    attempts = {row["run_id"]: row["attempts"] for row in Ledger.open(results).read("runs").to_pylist()}
+    ledger = Ledger.open(results)
+    attempts = {row["run_id"]: row["attempts"] for row in ledger.read("runs").to_pylist()}
     again = {run_id: count for run_id, count in attempts.items() if count > 1}
-    continued = sum(_continued(results, run_id) for run_id in again)
+    continued = sum(_continued(ledger, run_id) for run_id in again)
     listed = ", ".join(f"{run_id[:8]} x{count}" for run_id, count in sorted(again.items(), key=lambda item: -item[1]))
     several = f"{len(again)} of {len(attempts)} runs took several attempts"
     return f"{several}, {continued} of them went on from a checkpoint: {listed}"
 
 
-def _continued(results: Path, run_id: str) -> bool:
-    return any("continues after epoch" in path.read_text() for path in (results / "logs").glob(f"{run_id}.*.log"))
+def _continued(ledger: Ledger, run_id: str) -> bool:
+    return any(b"continues after epoch" in ledger.get(key) for key in ledger.list(f"logs/{run_id}."))

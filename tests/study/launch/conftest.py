@@ -1,5 +1,6 @@
 """Fixtures for launches; what they give stands in `launched.py`."""
 
+import importlib.util
 import os
 import secrets
 import shutil
@@ -7,6 +8,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -46,3 +49,24 @@ def ray_here() -> Iterator[None]:
         with ray_session(None, folder=folder, gpus=True):
             yield
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _s3_server() -> ModuleType:
+    path = Path(__file__).parents[2] / "trainables" / "ledger" / "s3_server.py"
+    spec = importlib.util.spec_from_file_location("s3_server", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3-compatible server with a bucket, `bucket`; commands that a test starts find it by their environment."""
+    module = _s3_server()
+    with module.S3Server("bucket") as server:
+        for name, value in module.ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{server.endpoint}")
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield server

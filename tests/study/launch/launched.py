@@ -18,6 +18,7 @@ from study.plan import Plan, build_plan
 from study.search import Board, SearchHistory
 from study.spec import load_spec
 from trainables.ledger import Ledger
+from trainables.ledger.places import Place
 from trainables.losses import LOSSES
 from trainables.training.session import Session, SessionOptions
 
@@ -43,7 +44,7 @@ settings: {{backbone: {{name: conv4, width: 8}}, embedding_dim: 16, training.epo
 """
 
 
-def results_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
+def results_of(folder: Place) -> dict[str, list[dict[str, Any]]]:
     """Every row that counts, without what names the attempt, measures time or says where it was made."""
     ledger, order = Ledger.open(folder), ("run_id", "phase", "epoch", "class_index")
     tables = {}

@@ -1,9 +1,11 @@
-"""A plug-in for tests: norm-softmax that is slow, that raises, or that takes its process down."""
+"""A plug-in for tests: norm-softmax that is slow, that raises, that wants more memory, or that ends its process."""
 
 import os
 import time
+from itertools import count
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from trainables.losses import LOSSES
@@ -32,6 +34,25 @@ class Deadly(NormSoftmax):
     implementation: ClassVar[str] = "odd_losses:deadly"
 
 
+class Greedy(NormSoftmax):
+    """Trains one epoch on any share of a GPU; then it needs half of it."""
+
+    name: Literal["greedy"] = "greedy"  # type: ignore[assignment]
+    implementation: ClassVar[str] = "odd_losses:greedy"
+
+
+class Insatiable(NormSoftmax):
+    """Needs more memory than a whole GPU has."""
+
+    name: Literal["insatiable"] = "insatiable"  # type: ignore[assignment]
+    implementation: ClassVar[str] = "odd_losses:insatiable"
+
+
+_EPOCH = 4
+"""Steps of the tests' runs."""
+_steps = count()
+
+
 def slow(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
     time.sleep(float(os.environ.get("SLOW_SECONDS", "0")))
     return F.norm_softmax(embeddings, labels, proxies, scale=scale)
@@ -45,4 +66,16 @@ def deadly(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float)
     os._exit(1)
 
 
-LOSSES.update(slow=Slow, broken=Broken, deadly=Deadly)
+def greedy(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
+    import ray
+
+    if next(_steps) >= _EPOCH and ray.get_runtime_context().get_assigned_resources()["GPU"] < 0.5:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    return F.norm_softmax(embeddings, labels, proxies, scale=scale)
+
+
+def insatiable(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 200.00 GiB.")
+
+
+LOSSES.update(slow=Slow, broken=Broken, deadly=Deadly, greedy=Greedy, insatiable=Insatiable)

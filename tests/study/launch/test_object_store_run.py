@@ -1,12 +1,9 @@
 """`dml-study` with its results on an S3-compatible server: the commands as a user types them."""
 
-import importlib.util
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,26 +14,6 @@ from trainables.ledger import Ledger
 
 METHODS = "  plain: {loss: norm_softmax}\n  slow: {loss: slow}\n"
 pytestmark = pytest.mark.slow
-
-
-def _s3_server() -> ModuleType:
-    path = Path(__file__).parents[2] / "trainables" / "ledger" / "s3_server.py"
-    spec = importlib.util.spec_from_file_location("s3_server", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    module = _s3_server()
-    with module.S3Server("bucket") as server:
-        for name, value in module.ENVIRONMENT.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{server.endpoint}")
-        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield server
 
 
 def test_a_study_lives_on_an_object_store(study: Study, server: Any, tmp_path: Path) -> None:

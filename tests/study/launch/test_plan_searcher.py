@@ -1,6 +1,7 @@
 """What Tune is told to try, in which order and until when: the searcher, the scheduler and the stopper."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ray.tune.experiment import Trial
@@ -18,7 +19,7 @@ class Controller:
     """As much of Tune's controller as a scheduler talks to."""
 
     def __init__(self, *states: str) -> None:
-        self.trials = [SimpleNamespace(status=state) for state in states]
+        self.trials = [_trial(state) for state in states]
         self.stopped: list[str] = []
 
     def get_trials(self) -> list[SimpleNamespace]:
@@ -26,6 +27,19 @@ class Controller:
 
     def stop_trial(self, trial: SimpleNamespace) -> None:
         self.stopped.append(trial.status)
+
+
+def _trial(state: str) -> SimpleNamespace:
+    trial = SimpleNamespace(status=state, init_local_path=lambda: None)
+    trial.is_finished = lambda: trial.status in (Trial.TERMINATED, Trial.ERROR)
+    return trial
+
+
+def scheduler_of(controller: Controller, stop: StopRequest, **others: Any) -> GentleScheduler:
+    scheduler = GentleScheduler(stop, **others)
+    for trial in controller.trials:
+        scheduler.on_trial_add(controller, trial)
+    return scheduler
 
 
 def test_every_due_run_is_suggested_once_in_plan_order() -> None:
@@ -118,14 +132,18 @@ def test_a_trial_that_waited_too_long_is_dropped_and_so_are_runs_that_need_it() 
         searcher.on_trial_complete("1", None)
 
     controller.stop_trial = stop_trial  # type: ignore[method-assign]
-    assert GentleScheduler(StopRequest(), gate=gate).choose_trial_to_run(controller) is None  # type: ignore[arg-type]
+    assert scheduler_of(controller, StopRequest(), gate=gate).choose_trial_to_run(controller) is None
     assert searcher.suggest("4") == Searcher.FINISHED
 
 
 def test_trials_run_until_they_report_and_waiting_ones_are_dropped() -> None:
     stop, controller = StopRequest(), Controller(Trial.TERMINATED, Trial.RUNNING, Trial.PENDING, Trial.PENDING)
-    scheduler = GentleScheduler(stop)
+    scheduler = scheduler_of(controller, stop)
     running = controller.trials[1]
+    assert scheduler.choose_trial_to_run(controller) is controller.trials[2]
+    controller.trials[2].status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(controller) is controller.trials[3]
+    controller.trials[2].status = Trial.PENDING  # its worker died
     assert scheduler.choose_trial_to_run(controller) is controller.trials[2]
     assert scheduler.on_trial_result(controller, running, {}) == TrialScheduler.CONTINUE
     stop.request()

@@ -72,31 +72,65 @@ def test_a_search_on_ray_stops_what_a_plain_loop_stops(
     comparison_table(loaded)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [2, 4])
-def test_three_seeds_on_one_worker_and_killed_twice_on_several(
-    study: Study, tmp_path: Path, short_folder: Path, workers: int
-) -> None:
-    text = SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8)
-    cpus = cpu_cores()
-    study.write(text)
-    study.run("--set", f"resources.cpu={cpus}")  # one run at a time
-    (tmp_path / "killed").mkdir()
-    killed = Study(tmp_path / "killed", short_folder)
+def killed_twice(study: Study, *, workers: int, commits: tuple[int, int]) -> None:
+    """Runs a study to its end; the driver and its workers are killed when so many runs are committed."""
+    share = ("--set", f"resources.cpu={cpu_cores() / workers}")
     try:
-        killed.write(text)
-        share = ("--set", f"resources.cpu={cpus / workers}")
-        for commits in (8, 19):
-            process = killed.start(*share)
-            wait_for(lambda wanted=commits: len(killed.commits()) >= wanted, "some runs", process=process)
+        for wanted in commits:
+            process = study.start(*share)
+            wait_for(lambda wanted=wanted: len(study.commits()) >= wanted, "some runs", process=process)
             process.kill()
             process.communicate()
-            killed.kill_all()
-            assert commits <= len(killed.commits()) < 25
-        ended(killed.start(*share), code=0)
+            study.kill_all()
+        ended(study.start(*share), code=0)
     finally:
-        killed.kill_all()
-    assert records(killed.results) == records(study.results)
-    assert Ledger.open(killed.results).read_plan()["searches"] == Ledger.open(study.results).read_plan()["searches"]
-    assert results_of(killed.results) == results_of(study.results)
-    assert len(pruned(results_of(study.results)["runs"])) >= 2
+        study.kill_all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_three_parameters_and_seeds_with_stopping_killed_twice_on_one_worker_and_on_four(
+    study: Study, tmp_path: Path, short_folder: Path, private_cache: Path
+) -> None:
+    """The same suggestions, the same stops and the same best setting as in a plain loop that nobody disturbs."""
+    text = SPEC.format(trials=8, seeds=[100, 101, 102], window=2, epochs=8)
+    undisturbed = search_here(study.folder, text, cache=private_cache)
+    assert len(undisturbed["space"]) == 3 and undisturbed["sampler"] == "tpe" and undisturbed["scheduler"] == "halving"
+    expected = records(study.folder / "undisturbed")
+    found = []
+    for workers in (1, 4):
+        (tmp_path / f"on-{workers}").mkdir()
+        killed = Study(tmp_path / f"on-{workers}", short_folder)
+        killed.write(text)
+        killed_twice(killed, workers=workers, commits=(8, 16))
+        (search,) = Ledger.open(killed.results).read_plan()["searches"]
+        assert [setting["params"] for setting in search["settings"]] == [each["params"] for each in expected]
+        assert records(killed.results) == expected, "other settings or other cutoffs"
+        assert search["chosen"] == undisturbed["chosen"] and search == undisturbed
+        found.append(results_of(killed.results))
+        assert len(pruned(found[-1]["runs"])) >= 2
+    assert found[0] == found[1], "other metrics, other stops or another confirmed setting"
+
+
+@pytest.mark.slow
+def test_replicates_that_are_not_needed_are_not_trained_whoever_is_killed(
+    study: Study, private_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pruning = "scheduler: none, prune_replicates: {p: 0.2}"
+    text = SPEC.format(trials=8, seeds=list(range(100, 106)), window=2, epochs=4).replace("scheduler: halving", pruning)
+    expected = search_here(study.folder, text, cache=private_cache)
+    study.write(text)
+    killed_twice(study, workers=2, commits=(9, 22))
+    (search,) = Ledger.open(study.results).read_plan()["searches"]
+    assert search == expected and records(study.results) == records(study.folder / "undisturbed")
+    ended_early = [setting for setting in search["settings"] if setting["state"] == "pruned"]
+    trained = sum(setting["replicates"] for setting in search["settings"])
+    assert ended_early and all(3 <= setting["replicates"] < 6 for setting in ended_early)
+    assert len(study.commits()) == trained + 1 < 8 * 6 + 1
+
+    monkeypatch.chdir(study.folder)
+    output = CliRunner().invoke(app, ["status", "s"]).output
+    assert f"{trained + 1} done, 0 running, 0 failed, 0 waiting" in output, output
+    assert f"8/8 settings ({len(ended_early)} pruned)" in output, output
+    output = CliRunner().invoke(app, ["plan", "s.yaml"]).output
+    assert f"8/8 ({len(ended_early)} pruned)" in output, output

@@ -10,6 +10,7 @@ import pytest
 
 from study.plan import Plan, PlannedRun, build_plan
 from study.search import Board, Search, SearchCell, Task
+from study.search.history import NoHistory
 from study.spec import load_spec
 from trainables.training.cutoffs import Curve, stopped_after
 
@@ -44,7 +45,7 @@ def rising(run: PlannedRun, final: float, share: float) -> float:
     return final * share**0.3 + 0.02 * (1 - share) * math.sin(run.config.loss.scale)  # type: ignore[attr-defined]
 
 
-class Toy:
+class Toy(NoHistory):
     """A results folder in memory: recorded settings, and values of the runs that have ended."""
 
     def __init__(self, value: Value = smooth) -> None:
@@ -52,6 +53,8 @@ class Toy:
         self.records: dict[str, dict[int, dict[str, Any]]] = {}
         self.values: dict[str, float] = {}
         self.started: list[PlannedRun] = []
+        self.ended: dict[int, int] = {}
+        self.ordered: dict[str, int] = {}
 
     def search(self, cell: SearchCell) -> Search:
         return Search(cell, records=self, values=lambda run_id, metric: self.values.get(run_id))
@@ -62,6 +65,15 @@ class Toy:
     def put(self, cell_id: str, number: int, record: dict[str, Any]) -> None:
         assert number not in self.records.get(cell_id, {}), "a setting is recorded once"
         self.records.setdefault(cell_id, {})[number] = record
+
+    def put_ended(self, cell_id: str, number: int, *, replicates: int) -> None:
+        self.ended[number] = replicates
+
+    def orders(self, cell_id: str) -> dict[str, int]:
+        return dict(self.ordered)
+
+    def put_order(self, cell_id: str, run_id: str, *, epoch: int) -> None:
+        self.ordered[run_id] = epoch
 
     def finish(self, plan: Plan, *, workers: int = 1, order: int = 0, until: int = 10**6) -> Plan:
         """Trains what searches propose on so many workers, whose runs end in a random order; returns the new plan."""

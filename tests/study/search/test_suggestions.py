@@ -29,7 +29,7 @@ def space_of(kinds: dict[str, Any]) -> Space:
     return Space.of({key: Dimension(key, kind, Place("")) for key, kind in kinds.items()})
 
 
-@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 16), ("random", 12), ("qmc", 12), ("gp", 12)])
+@pytest.mark.parametrize(("sampler", "trials"), [("tpe", 16), ("random", 12), ("qmc", 12), ("gp", 12), ("cmaes", 20)])
 def test_any_number_of_workers_and_any_order_give_the_same_search(
     sampler: str, trials: int, make_plan: Make, make_toy: Make, tuned_spec: Make
 ) -> None:
@@ -172,8 +172,8 @@ def test_every_distribution_is_drawn_within_its_bounds(sampler: str) -> None:
 
 
 def test_a_sampler_that_cannot_be_asked() -> None:
-    with pytest.raises(ConfigError, match="sampler 'cmaes' is not available; take one of tpe, gp, random, qmc"):
-        suggest(space_of(EVERY_KIND), sampler="cmaes", scope=(0, "x"), number=0, finished=[], running=[])
+    with pytest.raises(ConfigError, match="sampler 'nsga' is not available; take one of tpe, gp, random, qmc"):
+        suggest(space_of(EVERY_KIND), sampler="nsga", scope=(0, "x"), number=0, finished=[], running=[])
 
 
 def test_a_setting_that_comes_again_is_not_trained_again(make_plan: Make, make_toy: Make, tuned_spec: Make) -> None:

@@ -83,6 +83,24 @@ def test_extended_methods_bring_settings_tuning_and_resources_but_no_baseline(lo
     assert spec.needs_search == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("own", "overrides", "gpu", "device", "gpus"),
+    [
+        ("{gpu_memory: 10GiB}", [], "auto", "cuda", 1.0),
+        ("{gpu: auto}", [], "auto", "cuda", 1.0),
+        ("{gpu_memory: 10GiB}", ["resources.gpu=0"], 0, "cpu", 0.0),
+        ("{gpu_memory: 10GiB}", ["resources.gpu=0.5"], 0.5, "cuda", 0.5),
+        ("{gpu: 1}", ["resources.gpu_memory=10GiB"], "auto", "cuda", 1.0),
+    ],
+)
+def test_the_memory_of_a_gpu_implies_an_automatic_share_until_a_later_layer_gives_a_number(
+    load: Load, own: str, overrides: list[str], gpu: float | str, device: str, gpus: float
+) -> None:
+    resources = load(f"study: s\nmethods: {{a: {{}}}}\nresources: {own}\n", *overrides).methods[0].resources
+    assert (resources.gpu, resources.device, resources.gpus) == (gpu, device, gpus)
+    assert resources.shares_gpu == (gpu in ("auto", 0.5))
+
+
 def test_a_chain_of_files_applies_base_first(load: Load, write_spec: Callable[..., Path]) -> None:
     write_spec(
         "extends: fast_cpu\nsettings: {training.epochs: 1, loss.scale: 1}\nmethods: {a: {}, b: {}}\n", "base.yaml"

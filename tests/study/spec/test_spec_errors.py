@@ -175,6 +175,15 @@ def refused(write_spec: Callable[..., Path]) -> Refused:
         ("resources: {cpus: 1}", "resources.cpus: unknown key 'cpus'; did you mean 'cpu'?"),
         ("resources: {gpu: -1}", "resources.gpu: should be greater than or equal to 0, got -1"),
         ("resources: {gpu: 1.5}", "resources.gpu: above 1 should be a whole number of GPUs, got 1.5"),
+        ("resources: {gpu: aut}", 'resources.gpu: should be a number or auto, got "aut"'),
+        ("resources: {gpu: true}", "resources.gpu: should be a number or auto, got true"),
+        ("resources: {gpu_memory: lots}", 'resources.gpu_memory: should be a size such as 4GB, got "lots"'),
+        ("resources: {gpu_mem: 4GB}", "resources.gpu_mem: unknown key 'gpu_mem'; did you mean 'gpu_memory'?"),
+        (
+            "resources: {gpu: 0.5, gpu_memory: 4GB}",
+            "resources: has a number for gpu and gpu_memory; with gpu_memory, gpu is auto: leave one of them out, "
+            'got {"gpu": 0.5, "gpu_memory": "4GB"}',
+        ),
         ("resources: {memory: lots}", 'resources.memory: should be a size such as 4GB, got "lots"'),
         ("stages: {tune: {trials: 0}}", "stages.tune.trials: should be greater than or equal to 1, got 0"),
         (
@@ -237,7 +246,7 @@ def test_a_wrong_line(refused: Refused, line: str, message: str | None) -> None:
             "c: {loss: norm_softmax, settings: {loss.margin: 1}}",
             "methods.c.settings.loss.margin: unknown key 'margin'; known: proxy_init, scale",
         ),
-        ("c: {resources: {gpu: x}}", 'methods.c.resources.gpu: should be a number, got "x"'),
+        ("c: {resources: {gpu: x}}", 'methods.c.resources.gpu: should be a number or auto, got "x"'),
         ("'{m}+': {for: {m: []}}", "methods.{m}+.for.m: should be a list of names or numbers"),
         ("'{m}+': {for: {m: [a, a]}}", "methods.{m}+.for.m: should have every value once"),
         ("'{m}+': {for: a}", "methods.{m}+.for: should be a mapping such as {m: [method-a, method-b]}"),

@@ -25,7 +25,7 @@ compare:
   synthesis.mixup_alpha: [0.2, 0.4, 1.0]
 replicates: {seeds: 3}
 settings: {backbone: conv4, embedding_dim: 64, training.epochs: 20, training.batch_size: 128}
-resources: {cpu: 1, gpu: 0}
+resources: {cpu: 1, gpu: auto, gpu_memory: 10GiB}
 """
 PAPER = """\
 study: ps-table-6
@@ -88,6 +88,8 @@ def test_right_specs_fit_the_schema(validator: jsonschema.Draft202012Validator, 
         "exclude: [{methd: a}]",
         "replicates: {seeds: [0, 0]}",
         "resources: {gpu: -1}",
+        "resources: {gpu: automatic}",
+        "resources: {gpu_memory: -1}",
         "stages: {tune: {scheduler: {ray: foo}}}",
     ],
 )

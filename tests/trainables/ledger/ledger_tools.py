@@ -65,8 +65,8 @@ class MemoryStore:
     def exists(self, key: str) -> bool:
         return key in self.objects
 
-    def list(self, prefix: str) -> list[str]:
-        return sorted(key for key in self.objects if key.startswith(prefix))
+    def list(self, *prefixes: str) -> list[str]:
+        return sorted(key for key in self.objects if key.startswith(prefixes))
 
     def clean(self) -> None:
         """Nothing half-written ever stays in memory."""

@@ -42,9 +42,24 @@ class S3Server:
         self.latency = 0.0
         self.page = 1000
         self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.away = True
+        self._listen(0)
+
+    def _listen(self, port: int) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def stop(self) -> None:
+        """Nobody listens any more, and open connections are cut; what is stored stays."""
+        self.away = True
+        self._server.shutdown()
+        self._server.server_close()
+
+    def start(self) -> None:
+        """Listens again, at the same port."""
+        self._listen(self._server.server_address[1])
+        self.__enter__()
 
     @property
     def endpoint(self) -> str:
@@ -59,14 +74,14 @@ class S3Server:
         return sorted(key for key in list(self.objects) if key.startswith(prefix) and not key.endswith("/"))
 
     def __enter__(self) -> Self:
+        self.away = False
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.stop()
 
 
 def _handler(owner: S3Server) -> type[BaseHTTPRequestHandler]:
@@ -90,7 +105,7 @@ class _Requests(BaseHTTPRequestHandler):
         self.query = {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
         self.store.requests.append((self.command, self.key))
         time.sleep(self.store.latency)
-        fault = self.store.fault(self.command, self.key)
+        fault = "reset" if self.store.away else self.store.fault(self.command, self.key)
         if fault == "reset":
             self.rfile.read(int(self.headers.get("Content-Length", 0)) // 2)
             return self._hang_up()

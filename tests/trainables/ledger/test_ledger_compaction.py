@@ -208,9 +208,9 @@ class InterruptedStore(LocalStore):
         self.on_read.get(self.reads, lambda: None)()
         return super().get(key)
 
-    def list(self, prefix: str) -> list[str]:
+    def list(self, *prefixes: str) -> list[str]:
         self.lists += 1
-        return self.torn.get(self.lists, lambda keys: keys)(super().list(prefix))
+        return self.torn.get(self.lists, lambda keys: keys)(super().list(*prefixes))
 
 
 @pytest.mark.parametrize("moment", range(1, 7))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger_tools import commit_runs, resolved, run_name
@@ -17,14 +18,20 @@ from trainables.errors import LedgerError
 from trainables.ledger import TABLES, Lease, Ledger, MissingKeyError
 from trainables.ledger.folder import has_results, results_beside
 from trainables.ledger.object_store import ObjectStore
+from trainables.ledger.patience import Patience
 
 RUN = run_name(1)
 LARGE = bytes(range(256)) * (48 * 1024)  # 12 MiB: travels in parts
 
 
+def _store(server: S3Server, **options: Any) -> ObjectStore:
+    address = server.uri("bucket/results/s")
+    return ObjectStore(address, patience=Patience(address, **options))
+
+
 @pytest.fixture
 def store(server: S3Server) -> ObjectStore:
-    return ObjectStore(server.uri("bucket/results/s"), sleep=lambda seconds: None)
+    return _store(server, sleep=lambda seconds: None)
 
 
 class Faulty:
@@ -66,6 +73,7 @@ def test_list_gives_keys_by_prefix_over_many_pages(server: S3Server, store: Obje
     assert store.list("runs/") == ["runs/a", "runs/b"]
     assert store.list("runs") == ["runs/a", "runs/b", "runsx"]
     assert store.list("checkpoints/r1/") == ["checkpoints/r1/1"]
+    assert store.list("runs/b", "runs/a") == ["runs/a", "runs/b"]
     assert store.list("checkpoints/r") == ["checkpoints/r1/1", "checkpoints/r2/1"]
     assert store.list("absent/") == []
     assert len(store.list("")) == 6
@@ -98,7 +106,7 @@ def test_errors_that_pass_are_waited_for(server: S3Server, store: ObjectStore, f
 @pytest.mark.slow  # pyarrow's own tries take 6 s
 @pytest.mark.parametrize("fault", ["503", "reset"])
 def test_a_storage_that_stays_away_is_named_with_a_remedy(server: S3Server, fault: str) -> None:
-    store = ObjectStore(server.uri("bucket/results/s"), pauses=())
+    store = _store(server, pauses=())
     store.put("runs/x", b"old")
     server.fault = Faulty(fault, times=1e9, method="PUT")
     with pytest.raises(LedgerError, match=r"cannot write s3://bucket/results/s/runs/x: .*then run the same") as caught:
@@ -110,7 +118,7 @@ def test_a_storage_that_stays_away_is_named_with_a_remedy(server: S3Server, faul
 
 def test_pauses_grow_once_the_storage_was_there(server: S3Server) -> None:
     pauses: list[float] = []
-    store = ObjectStore(server.uri("bucket/results/s"), sleep=pauses.append)
+    store = _store(server, sleep=pauses.append)
     store.put("runs/x", b"old")
     failing = iter([OSError("busy")] * 4)
     files = store._files
@@ -144,7 +152,8 @@ def test_missing_bucket_credentials_and_connection(server: S3Server, monkeypatch
 @pytest.mark.slow  # pyarrow's own tries take 6 s
 def test_a_wrong_endpoint_is_told_without_a_long_wait() -> None:
     pauses: list[float] = []
-    store = ObjectStore("s3://bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=r", sleep=pauses.append)
+    address = "s3://bucket/x?endpoint_override=127.0.0.1:9&scheme=http&region=r"
+    store = ObjectStore(address, patience=Patience(address, sleep=pauses.append))
     with pytest.raises(LedgerError, match=r"NETWORK_CONNECTION.*check the network and the endpoint"):
         store.exists("schema.json")
     assert pauses == []
@@ -167,7 +176,7 @@ def test_credentials_in_an_address_are_refused_and_not_shown(address: str) -> No
 
 @pytest.mark.parametrize("fault", ["403", pytest.param("reset", marks=pytest.mark.slow)])
 def test_an_upload_in_parts_that_fails_midway_shows_nothing(server: S3Server, fault: str) -> None:
-    store = ObjectStore(server.uri("bucket/results/s"), pauses=())
+    store = _store(server, pauses=())
     key = f"checkpoints/{RUN}/0001_01-000001.ckpt"
     puts = iter([None])
 

@@ -36,6 +36,8 @@ def test_list_gives_keys_by_prefix_and_no_unfinished_writes(tmp_path: Path) -> N
     assert store.list("runs") == ["runs/a", "runs/b", "runsx"]
     assert store.list("checkpoints/") == ["checkpoints/r1/1", "checkpoints/r2/1"]
     assert store.list("checkpoints/r1/") == ["checkpoints/r1/1"]
+    assert store.list("checkpoints/r1", "checkpoints/absent") == ["checkpoints/r1/1"]
+    assert store.list("runs/b", "runs/a") == ["runs/a", "runs/b"]
     assert store.list("absent/") == []
     assert len(store.list("")) == 6
 
