@@ -96,15 +96,16 @@ def rank_test(scores: "pd.DataFrame", *, higher_is_better: bool = True, alpha: f
     ranks = signed.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
     values = signed.to_numpy()
     statistic, p_value = stats.friedmanchisquare(*values.T)
-    names = {"index": scores.columns, "columns": scores.columns}
+    methods = scores.columns
+    nemenyi = np.asarray(posthocs.posthoc_nemenyi_friedman(values), dtype=float)
     return RankTest(
         datasets=len(scores),
         ranks=ranks,
         statistic=float(statistic),
         p_value=float(p_value),
         critical_difference=critical_difference(scores.shape[1], len(scores), alpha=alpha),
-        nemenyi=pd.DataFrame(np.asarray(posthocs.posthoc_nemenyi_friedman(values), dtype=float), **names),
-        wilcoxon=pd.DataFrame(_wilcoxon(values), **names),
+        nemenyi=pd.DataFrame(nemenyi, index=methods, columns=methods),
+        wilcoxon=pd.DataFrame(_wilcoxon(values), index=methods, columns=methods),
         alpha=alpha,
     )
 
@@ -138,7 +139,7 @@ def _wilcoxon(values: Floats) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of such methods
         table = np.asarray(posthocs.posthoc_wilcoxon(values.T.tolist(), p_adjust="holm"), dtype=float)
-    return np.nan_to_num(table, nan=1.0)
+    return np.where(np.isnan(table), 1.0, table)
 
 
 def performance_profile(
