@@ -4,13 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis import plots, tables
+    from analysis import claims, plots, ranks, tables
+    from analysis.claims import ClaimReport, check_claims
+    from analysis.importance import importance
     from analysis.loading import Results, load
     from analysis.publications import published
     from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
+    "ClaimReport": "analysis.claims",
+    "check_claims": "analysis.claims",
+    "importance": "analysis.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
     "Table": "analysis.tables",
@@ -23,14 +28,19 @@ _HOMES = {
 }
 
 __all__ = [
+    "ClaimReport",
     "Results",
     "Table",
+    "check_claims",
     "check_published_runs",
+    "claims",
     "comparison_table",
+    "importance",
     "load",
     "plots",
     "published",
     "published_runs",
+    "ranks",
     "render",
     "tables",
     "write_published_runs",
@@ -38,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("plots", "tables"):
+    if name in ("claims", "plots", "ranks", "tables"):
         return importlib.import_module(f"analysis.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

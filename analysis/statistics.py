@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
 from analysis.samples import Floats, Sample
 
@@ -203,17 +203,12 @@ def minimum_detectable_difference(std: float, n: int, *, alpha: float = 0.05, po
         std: standard deviation of the paired differences.
         n: pairs; NaN is returned below 2.
     """
-    if n < 2 or not np.isfinite(std):
+    from statsmodels.stats.power import TTestPower
+
+    if n < 2 or not math.isfinite(std):
         return NAN
-    threshold, df = float(stats.t.ppf(1 - alpha / 2, n - 1)), n - 1
-
-    def shortfall(noncentrality: float) -> float:
-        with _without_warnings():  # the far tail underflows, as it should
-            lower = np.nan_to_num(stats.nct.cdf(-threshold, df, noncentrality))
-            return float(stats.nct.sf(threshold, df, noncentrality) + lower - power)
-
-    noncentrality = float(optimize.brentq(shortfall, 0.0, 2 * threshold + 10))
-    return noncentrality * std / math.sqrt(n)
+    effect = TTestPower().solve_power(nobs=n, alpha=alpha / 2, power=power, alternative="larger")
+    return float(effect) * std
 
 
 def minimum_rank_test_p(n: int) -> float:

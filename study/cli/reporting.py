@@ -1,5 +1,6 @@
 """`table` and `plot`: from ledgers to what a paper shows, finished study or not."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -131,8 +132,8 @@ def table(
     """Compare methods: mean and standard deviation over seeds, differences to baselines, bold by significance."""
     from analysis import comparison_table
 
-    format_ = format_ or _by_suffix(output)
-    results = _load(studies)
+    format_ = format_ or by_suffix(output, _FORMATS)
+    results = load_results(studies)
     built = comparison_table(
         results,
         metrics=metric,
@@ -158,20 +159,26 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _load(studies: list[str]) -> "Results":
+def load_results(studies: list[str]) -> "Results":
+    """The results of studies as a user names them."""
     import analysis
     from study.cli.finding import open_ledger
 
     return analysis.load([open_ledger(study, None).location for study in studies])
 
 
-def _by_suffix(output: Path | None) -> str | None:
+def by_suffix(output: Path | None, formats: Mapping[str, str]) -> str | None:
+    """The format that a file's name asks for; None without a file.
+
+    Raises:
+        ConfigError: a suffix that stands for none.
+    """
     from trainables.errors import ConfigError
 
-    if output is not None and output.suffix not in _FORMATS:
-        known = ", ".join(_FORMATS)
+    if output is not None and output.suffix not in formats:
+        known = ", ".join(formats)
         raise ConfigError(f"--output {output}: its suffix should be one of {known}, or --format says what to write")
-    return None if output is None else _FORMATS[output.suffix]
+    return None if output is None else formats[output.suffix]
 
 
 def _print(built: "Table", format_: str | None, output: Path | None) -> None:
@@ -227,7 +234,7 @@ def plot(
     from study.cli.finding import open_ledger
     from study.wording import relative
 
-    results = _load(studies)
+    results = load_results(studies)
     folder = output or folder_beside(open_ledger(studies[0], None).location, results.sources[0].study, "plots")
     for file in draw(results, Wanted(kind=kind, metric=metric, x=x, y=y, show=show), folder):
         typer.echo(f"wrote {relative(file)}")
