@@ -223,14 +223,15 @@ def test_intervals_of_differences_cover(n: int) -> None:
 
 
 @pytest.mark.slow
-def test_whole_reports_star_nothing_where_nothing_differs() -> None:
-    """The same through everything that a user calls, over 400 studies."""
+def test_whole_reports_star_nothing_where_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same through everything that a user calls, over 200 studies."""
+    monkeypatch.setattr(gc, "collect", lambda *args: 0)
     rng, starred = np.random.default_rng(3), 0
-    for _ in range(400):
+    for _ in range(200):
         study = Study(seeds=range(5))
         for index, values in enumerate(rng.normal(0.5, 0.01, size=(5, 5)).tolist()):
             study.add(f"m{index}", {"test_map_at_r": values}, baseline=0 if index else None)
             if index:
                 study.claim(f"m{index}", "m0")
         starred += any(map(stars, check_claims(study.results()).comparisons))
-    assert starred / 400 <= 0.05
+    assert starred / 200 <= 0.05
