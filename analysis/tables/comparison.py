@@ -17,6 +17,7 @@ from analysis.tables.model import Row, Table
 from analysis.tables.notes import footnotes
 from analysis.tables.numbers import filled
 from analysis.tables.places import Line, columns_of, lines_of, sorted_lines
+from analysis.tables.stars import with_stars
 from trainables.errors import DmlStudyError
 from trainables.parts import nearest
 
@@ -90,7 +91,17 @@ def comparison_table(
         spans=_spans(headings, axes),
         protocols=lambda: cell_protocols(results, [cell.key for cell in cells]),
     )
-    return replace(table, footnotes=footnotes(results, table, cells, samples, choice))
+    return _starred(replace(table, footnotes=footnotes(results, table, cells, samples, choice)), results, best)
+
+
+def _starred(table: Table, results: Results, best: str | None) -> Table:
+    """With the stars of claims; the libraries that test them load where there are any."""
+    if not any(plan.get("claims") for plan in results.plans.values()):
+        return table
+    from analysis.claims import claim_stars
+
+    claimed = claim_stars(results, best=best)
+    return with_stars(table, claimed.marks, claimed.note)
 
 
 def _cells(results: Results, studies: Literal["apart", "merged"]) -> tuple[list[PlannedCell], Mapping[CellKey, str]]:

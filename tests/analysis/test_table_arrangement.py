@@ -238,3 +238,17 @@ def test_a_table_is_a_value() -> None:
     table = comparison_table(grid().results(), metrics=["map_at_r"])
     assert replace(table, title="x").rows == table.rows
     assert table._repr_html_() == render(table, "html")
+
+
+def test_claims_that_hold_get_stars_in_the_table_of_their_study() -> None:
+    study = Study(seeds=range(6))
+    base = [0.50, 0.51, 0.52, 0.50, 0.53, 0.49]
+    study.add("base", base)
+    study.add("better", [value + 0.05 + 0.002 * (index % 2) for index, value in enumerate(base)], baseline=0)
+    study.add("other", [value + 0.05 + 0.002 * (index % 2) for index, value in enumerate(base)], baseline=0)
+    study.claims = [{"better": "better", "worse": "base", "metric": "map_at_r"}]
+    table = comparison_table(study.results())
+    starred = {row.labels[0]: [cell.stars for cell in row.cells] for row in table.rows}
+    assert starred == {"base": ["", "", ""], "better": ["", "", "***"], "other": ["", "", ""]}
+    assert any(note.startswith("Stars mark claims alone") for note in table.footnotes)
+    assert "+5.10\\*\\*\\* [" in render(table, "markdown")
