@@ -64,6 +64,7 @@ def star_note(comparisons: Sequence[Tested]) -> str:
         return ""
     looked = any(each.look is not None for each in claimed)
     family = sum(each.look is None for each in comparisons)
-    holm = f"p < 0.05, ** p < 0.01, *** p < 0.001 (two-sided t-tests, Holm over {family} comparison{'s' * (family != 1)})"
+    over = f"Holm over {family} comparison{'s' * (family != 1)}"
+    holm = f"p < 0.05, ** p < 0.01, *** p < 0.001 (two-sided t-tests, {over})"
     texts = [*([holm] if family else []), *(["settled at the level of its last look"] if looked else [])]
     return f"Stars mark claims alone: * {'; or '.join(texts)}."
