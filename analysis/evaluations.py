@@ -27,5 +27,5 @@ def add_evaluations(runs: "pd.DataFrame", ledgers: Mapping[str, Ledger]) -> "pd.
     facts = [name for name in rows.columns if not name.startswith("test_") and name not in key]
     metrics = rows.drop(columns=facts).groupby(key).first()  # of equal ones the oldest, and no empty ones
     added = runs[key].join(metrics, on=key).drop(columns=key)
-    filled = {name: runs[name].fillna(added[name]) if name in runs else added[name] for name in added}
+    filled = {str(name): runs[name].fillna(added[name]) if name in runs else added[name] for name in added}
     return runs.assign(**filled)

@@ -2,7 +2,18 @@
 
 import typer
 
-from study.cli import datasets, doctor, exporting, importing, inspecting, invalidating, planning, reporting, running
+from study.cli import (
+    datasets,
+    doctor,
+    evaluating,
+    exporting,
+    importing,
+    inspecting,
+    invalidating,
+    planning,
+    reporting,
+    running,
+)
 
 app = typer.Typer(
     name="dml-study",
@@ -27,6 +38,7 @@ app.command("debug", rich_help_panel="Look at runs")(running.debug)
 app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.command("evaluate", rich_help_panel="Results")(evaluating.evaluate)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")

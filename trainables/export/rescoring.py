@@ -74,14 +74,16 @@ def rescore(kept: KeptRun, metrics: Sequence[MetricName], *, distance: Distance 
     run, own = kept.config, kept.config.protocol.distance
     recorded = _recorded(kept)
     vectors, data, source, device = _embeddings(kept, cache=cache)
+    known = [metric_name(name) for name in recorded]
+    other = distance not in (None, own)
     try:
-        known = measure_also(run, data, vectors, [metric_name(name) for name in recorded], distance=own)
-        checks = tuple(Check(_TEST + name, known[name], value) for name, value in recorded.items())
+        ours = measure_also(run, data, vectors, known if other else [*known, *metrics], distance=own)
+        checks = tuple(Check(_TEST + name, ours[name], value) for name, value in recorded.items())
         require_same(checks, kept.run_id, images=len(vectors))
-        found = measure_also(run, data, vectors, metrics, distance=distance or own)
+        found = measure_also(run, data, vectors, metrics, distance=distance or own) if other else ours
     except ValueError as error:
         raise DataError(f"run {kept.run_id}: {error}") from error
-    named = {column(name, distance=distance, run=run): value for name, value in found.items()}
+    named = {column(name.text, distance=distance, run=run): found[name.text] for name in metrics}
     return Rescored(named, source, device, checks)
 
 
