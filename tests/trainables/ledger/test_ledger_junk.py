@@ -26,7 +26,19 @@ JUNK = (
     "new folder/x.parquet",
 )
 FOLDERS = (
-    *("", "runs", "epochs", "classes", "live", "drivers", "generations", "search/c", "invalidated", "forgotten"),
+    *(
+        "",
+        "runs",
+        "epochs",
+        "classes",
+        "live",
+        "drivers",
+        "generations",
+        "search/c",
+        "invalidated",
+        "forgotten",
+        "evaluations",
+    ),
     *("logs", "artifacts", f"artifacts/{run_name(1)}", "checkpoints", f"checkpoints/{run_name(9)}"),
 )
 
