@@ -12,8 +12,6 @@ import torch
 import analysis
 import study.evaluation
 from study.evaluation import evaluate
-from study.plan import build_plan
-from study.spec import load_spec
 from trainables.config import RunConfig
 from trainables.errors import ConfigError
 from trainables.evaluation import retrieval_metrics, score
@@ -22,7 +20,6 @@ from trainables.ledger.lease import Lease
 from trainables.ledger.names import embeddings_key, weights_key
 from trainables.training import checkpoint
 from trainables.training.data import load_run_data
-from trainables.training.session import Session, SessionOptions
 
 Call = Callable[..., Any]
 SPEC = """
@@ -41,16 +38,8 @@ keep: {weights: selected, embeddings: test}
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder, cache = tmp_path_factory.mktemp("kept"), tmp_path_factory.getbasetemp() / "cache"
-    (folder / "kept.yaml").write_text(SPEC)
-    plan = build_plan(load_spec(folder / "kept.yaml"), cache=cache)
-    ledger = Ledger.open(folder / "results" / "kept", create=True)
-    ledger.write_plan({**plan.record(), "spec": "kept.yaml"})
-    for planned in plan.runs.values():
-        session = Session(planned.config, ledger=ledger, options=SessionOptions(study="kept", cache=cache))
-        while not session.done:
-            session.step()
+def once(train_spec: Call) -> Path:
+    folder: Path = train_spec("kept", SPEC)
     return folder / "results" / "kept"
 
 

@@ -39,7 +39,7 @@ FOLDERS = (
         "forgotten",
         "evaluations",
     ),
-    *("logs", "artifacts", f"artifacts/{run_name(1)}", "checkpoints", f"checkpoints/{run_name(9)}"),
+    *("evaluations", "logs", "artifacts", f"artifacts/{run_name(1)}", "checkpoints", f"checkpoints/{run_name(9)}"),
 )
 
 
