@@ -4,23 +4,51 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis import plots, tables
+    from analysis import claims, plots, ranks, tables
+    from analysis.claims import ClaimReport, check_claims
+    from analysis.importance import importance
     from analysis.loading import Results, load
+    from analysis.publications import published
+    from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
+    "ClaimReport": "analysis.claims",
+    "check_claims": "analysis.claims",
+    "importance": "analysis.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
     "Table": "analysis.tables",
     "comparison_table": "analysis.tables",
     "render": "analysis.tables",
+    "published": "analysis.publications",
+    "check_published_runs": "analysis.published_ledger",
+    "published_runs": "analysis.published_ledger",
+    "write_published_runs": "analysis.published_ledger",
 }
 
-__all__ = ["Results", "Table", "comparison_table", "load", "plots", "render", "tables"]
+__all__ = [
+    "ClaimReport",
+    "Results",
+    "Table",
+    "check_claims",
+    "check_published_runs",
+    "claims",
+    "comparison_table",
+    "importance",
+    "load",
+    "plots",
+    "published",
+    "published_runs",
+    "ranks",
+    "render",
+    "tables",
+    "write_published_runs",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("plots", "tables"):
+    if name in ("claims", "plots", "ranks", "tables"):
         return importlib.import_module(f"analysis.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from analysis.evaluations import add_evaluations
 from analysis.replicates import plan_frame
@@ -16,6 +16,7 @@ from trainables.ledger.places import Place, is_address, resolved
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 def load(paths: str | Path | Iterable[str | Path]) -> "Results":
@@ -52,12 +53,19 @@ def _distinct(studies: Sequence[str], folders: Sequence[Place]) -> list[str]:
     return [f"{study} ({folder})" for study, folder in zip(studies, folders, strict=True)]
 
 
+class Readable(Protocol):
+    """What is asked of a ledger."""
+
+    def read(self, table: Table) -> "pa.Table":
+        """The rows of a table as they count."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One results folder: the study's name, its ledger and its current plan."""
 
     study: str
-    ledger: Ledger
+    ledger: Readable
     plan: dict[str, Any]
 
 

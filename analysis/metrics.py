@@ -47,6 +47,11 @@ class Metric:
         return self.column.startswith(SELECTED_ON_TEST)
 
     @property
+    def flag(self) -> str:
+        """Mark behind its name that a footnote explains."""
+        return "†" if self.selected_on_test else ""
+
+    @property
     def title(self) -> str:
         """Label with its unit: "MAP@R (%)"."""
         return f"{self.label} ({self.unit})" if self.unit else self.label

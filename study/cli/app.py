@@ -3,6 +3,7 @@
 import typer
 
 from study.cli import (
+    comparing,
     datasets,
     doctor,
     evaluating,
@@ -11,6 +12,7 @@ from study.cli import (
     inspecting,
     invalidating,
     planning,
+    publishing,
     reporting,
     running,
 )
@@ -37,7 +39,9 @@ app.command("logs", rich_help_panel="Look at runs")(inspecting.logs)
 app.command("debug", rich_help_panel="Look at runs")(running.debug)
 app.command("reproduce", rich_help_panel="Look at runs")(running.reproduce)
 app.command("table", rich_help_panel="Results")(reporting.table)
+app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
+app.command("published", rich_help_panel="Results")(publishing.published)
 app.command("evaluate", rich_help_panel="Results")(evaluating.evaluate)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)

@@ -4,8 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from study.plan.untrained import Made
-
-Keyed = dict[tuple[tuple[str, Any], ...], int]
+from trainables.claims import counterpart, keyed
 
 
 def baseline_cells(
@@ -33,21 +32,6 @@ def baseline_cells(
         if baseline is not None and baseline not in awaited and found[-1] is None:
             lonely.append((cell.method, baseline))
     return found, [_warning(*pair, count=lonely.count(pair)) for pair in dict.fromkeys(lonely)]
-
-
-def keyed(cells: Mapping[int, Mapping[str, Any]]) -> Keyed:
-    """Cells by their place on the axes; from index to axes."""
-    return {tuple(axes.items()): index for index, axes in cells.items()}
-
-
-def counterpart(axes: Mapping[str, Any], places: Keyed) -> int | None:
-    """The cell with the same value on each of its own axes, all of which stand in `axes`."""
-    for shape in dict.fromkeys(tuple(key for key, _ in place) for place in places):
-        if all(key in axes for key in shape):
-            index = places.get(tuple((key, axes[key]) for key in shape))
-            if index is not None:
-                return index
-    return None
 
 
 def _warning(method: str, baseline: str, *, count: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from study.spec.spec import Claim
+from trainables.claims import claimed_pairs
 
 if TYPE_CHECKING:
     from study.plan.identity import Replicate
@@ -60,10 +61,8 @@ def comparisons(claims: Sequence[Claim], cells: "Sequence[Cell]") -> list[Compar
 
 def _pairs(claim: Claim, cells: "Sequence[Cell]") -> list[tuple[int, int]]:
     """Each cell of the method with more axes, beside the other method's cell with the same values."""
-    from study.plan.baselines import counterpart, keyed  # planning imports this package
-
-    better = {index: cell.axes for index, cell in enumerate(cells) if cell.method == claim.better}
-    worse = {index: cell.axes for index, cell in enumerate(cells) if cell.method == claim.worse}
-    down = [(index, counterpart(axes, keyed(worse))) for index, axes in better.items()]
-    up = [(counterpart(axes, keyed(better)), index) for index, axes in worse.items()]
-    return [(one, other) for one, other in (*down, *up) if one is not None and other is not None]
+    better, worse = (
+        {index: cell.axes for index, cell in enumerate(cells) if cell.method == name}
+        for name in (claim.better, claim.worse)
+    )
+    return claimed_pairs(better, worse)

@@ -8,11 +8,11 @@ from study.spec.document import At, Document
 from study.spec.errors import Problems
 from study.spec.model import SpecFile
 from study.spec.spec import Claim
+from trainables.claims import split_claim
 from trainables.parts import nearest
 from trainables.training.config import Metric
 
 METRICS: tuple[str, ...] = get_args(Metric)
-_FORM = re.compile(r"(?P<pair>.+) on (?P<metric>\S+)")
 
 
 def read_claims(
@@ -29,24 +29,16 @@ def read_claims(
 
 
 def _claim(text: str, methods: Sequence[str], at: At, problems: Problems) -> Claim | None:
-    match = _FORM.fullmatch(text.strip())
-    pairs = _pairs(match["pair"]) if match else []
-    if match is None or not pairs:
+    found = split_claim(text, methods)
+    if found is None:
         problems.add(at.place, at.key, f"should read 'A > B on map_at_r', got '{text}'")
         return None
-    better, worse = next((pair for pair in pairs if set(pair) <= set(methods)), pairs[0])
-    wrong = _wrong_names(better, worse, methods) or _wrong_metric(match["metric"])
+    better, worse, metric = found
+    wrong = _wrong_names(better, worse, methods) or _wrong_metric(metric)
     if wrong is not None:
         problems.add(at.place, at.key, wrong)
         return None
-    return Claim(better, worse, match["metric"], at.place)
-
-
-def _pairs(text: str) -> list[tuple[str, str]]:
-    """Every way to cut the text at a '>', since a method's name may have one."""
-    parts = text.split(">")
-    pairs = [(">".join(parts[:cut]).strip(), ">".join(parts[cut:]).strip()) for cut in range(1, len(parts))]
-    return [(better, worse) for better, worse in pairs if better and worse]
+    return Claim(better, worse, metric, at.place)
 
 
 def _wrong_names(better: str, worse: str, methods: Sequence[str]) -> str | None:

@@ -1,0 +1,114 @@
+"""Reports of claims as text, Markdown, CSV, JSON and as a data frame."""
+
+import json
+from collections.abc import Iterator
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from analysis.claims.doubts import shared_doubts
+from analysis.claims.model import ClaimReport, Tested
+from analysis.claims.starring import star_note, stars
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMATS = ("markdown", "csv", "json")
+
+
+def render_claims(report: ClaimReport, format: str = "text") -> str:
+    """The report as "text", "markdown", "csv" or "json"."""
+    return _RENDERERS[format](report)
+
+
+def frame(report: ClaimReport) -> "pd.DataFrame":
+    """One row per comparison; numbers in the shown unit, NaN where there is none."""
+    import pandas as pd
+
+    rows = [_record(each) for each in report.comparisons]
+    return pd.DataFrame(rows, columns=list(_record_names(rows)))
+
+
+def _record_names(rows: list[dict[str, Any]]) -> Iterator[str]:
+    yield from rows[0] if rows else ("study", "better", "worse", "metric", "verdict", "sentence")
+
+
+def _record(tested: Tested) -> dict[str, Any]:
+    compared = tested.comparison
+    return {
+        "study": tested.study,
+        "better": tested.claim.better,
+        "worse": tested.claim.worse,
+        "metric": tested.claim.metric,
+        "origin": tested.claim.origin,
+        "dataset": tested.better.dataset,
+        "place": tested.place,
+        "verdict": tested.verdict,
+        "stars": stars(tested),
+        "mean": tested.first.mean,
+        "mean_other": tested.second.mean,
+        "difference": compared.difference,
+        "low": compared.low,
+        "high": compared.high,
+        "n": compared.n,
+        "paired": compared.paired,
+        "correlation": compared.correlation,
+        "p": compared.p_value,
+        "p_counted": tested.p_value,
+        "level": tested.level,
+        "p_wilcoxon": tested.wilcoxon,
+        "g": tested.effect.g,
+        "g_low": tested.effect.low,
+        "g_high": tested.effect.high,
+        "classes": tested.classes.n,
+        "classes_low": tested.classes.low,
+        "classes_high": tested.classes.high,
+        "both_low": tested.both.low,
+        "both_high": tested.both.high,
+        "detectable": tested.detectable,
+        "seeds_needed": tested.seeds_needed,
+        "doubts": "; ".join(tested.doubts),
+        "sentence": tested.sentence,
+    }
+
+
+def _text(report: ClaimReport) -> str:
+    return "\n".join(_lines(report, bullet="", doubt="    careful: ")) + "\n"
+
+
+def _markdown(report: ClaimReport) -> str:
+    return "\n".join(_lines(report, bullet="- ", doubt="  - Careful: ")) + "\n"
+
+
+def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
+    shared = shared_doubts(report.comparisons)
+    studies = {each.study for each in report.comparisons}
+    for each in report.comparisons:
+        marks = stars(each)
+        study = f"{each.study}: " if len(studies) > 1 else ""
+        yield f"{bullet}{study}{each.sentence}{f' {marks}' if marks else ''}"
+        for text in each.doubts:
+            if text not in shared:
+                yield f"{doubt}{text}"
+    note = star_note(report.comparisons) if any(map(stars, report.comparisons)) else ""
+    notes = [text for text in (*report.notes, note) if text]
+    yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
+
+
+def _csv(report: ClaimReport) -> str:
+    return str(frame(report).to_csv(index=False, lineterminator="\n", float_format="%.10g"))
+
+
+def _json(report: ClaimReport) -> str:
+    rows = [{key: _plain(value) for key, value in _record(each).items()} for each in report.comparisons]
+    for row, each in zip(rows, report.comparisons, strict=True):
+        row["doubts"] = list(each.doubts)
+    content = {"alpha": report.alpha, "family": report.family, "comparisons": rows, "notes": list(report.notes)}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """JSON knows no NaN."""
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+_RENDERERS = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
