@@ -135,7 +135,8 @@ class Results:
 
     @cached_property
     def _runs(self) -> "pd.DataFrame":
-        return add_evaluations(self._read("runs"), {source.study: source.ledger for source in self.sources})
+        stored = {each.study: each.ledger for each in self.sources if isinstance(each.ledger, Ledger)}
+        return add_evaluations(self._read("runs"), stored)
 
     def _read(self, table: Table) -> "pd.DataFrame":
         import pandas as pd

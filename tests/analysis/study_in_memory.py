@@ -27,9 +27,6 @@ class MemoryLedger:
         self._rows = {"runs": runs, "epochs": epochs, "classes": classes}
         self.reads: list[str] = []
 
-    def list(self, *prefixes: str) -> list[str]:
-        return []
-
     def read(self, table: Any) -> pa.Table:
         self.reads.append(table)
         return to_table(table, self._rows[table])
