@@ -6,6 +6,7 @@ from study.cli import (
     comparing,
     datasets,
     doctor,
+    evaluating,
     exporting,
     importing,
     inspecting,
@@ -41,6 +42,7 @@ app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
 app.command("published", rich_help_panel="Results")(publishing.published)
+app.command("evaluate", rich_help_panel="Results")(evaluating.evaluate)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")
