@@ -151,4 +151,7 @@ def _key(ax: "Axes", groups: Sequence[EmbeddingGroup], names: Sequence[str]) -> 
         look: dict[str, Any] = {"linestyle": "", "color": GREY, "markersize": 5}
         ax.plot([], [], marker=_MARKERS[index % len(_MARKERS)], label=group.name, **look)
     for index, name in enumerate(names):
-        ax.plot([], [], color=PALETTE[index % len(PALETTE)], linewidth=3, label=name)
+        owner = next(place for place, group in enumerate(groups) if name in group.class_names)
+        marker = _MARKERS[owner % len(_MARKERS)]
+        color = PALETTE[index % len(PALETTE)]
+        ax.plot([], [], linestyle="", marker=marker, color=color, markersize=4, label=name)

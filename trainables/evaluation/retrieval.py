@@ -16,7 +16,7 @@ from trainables.geometry import lipschitz, unit, widened
 
 Distance = Literal["cosine", "euclidean", "lipschitz"]
 
-_PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
+PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
     "cosine": unit,
     "euclidean": lambda vectors: vectors,
     "lipschitz": lipschitz,
@@ -122,7 +122,7 @@ def _relevant_counts(labels: Tensor, item_labels: Tensor) -> Tensor:
 
 def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     """A function from queries [b, D] to scores [b, N], larger is nearer."""
-    prepare = _PREPARED[distance]
+    prepare = PREPARED[distance]
     prepared = prepare(items)
     # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
     distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
