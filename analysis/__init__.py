@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from analysis.claims import ClaimReport, check_claims
     from analysis.importance import importance
     from analysis.loading import Results, load
+    from analysis.publications import published
+    from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
@@ -19,6 +21,10 @@ _HOMES = {
     "Table": "analysis.tables",
     "comparison_table": "analysis.tables",
     "render": "analysis.tables",
+    "published": "analysis.publications",
+    "check_published_runs": "analysis.published_ledger",
+    "published_runs": "analysis.published_ledger",
+    "write_published_runs": "analysis.published_ledger",
 }
 
 __all__ = [
@@ -26,14 +32,18 @@ __all__ = [
     "Results",
     "Table",
     "check_claims",
+    "check_published_runs",
     "claims",
     "comparison_table",
     "importance",
     "load",
     "plots",
+    "published",
+    "published_runs",
     "ranks",
     "render",
     "tables",
+    "write_published_runs",
 ]
 
 

@@ -25,6 +25,7 @@ class PlannedCell:
     Attributes:
         axes: value of every compared parameter but the dataset; None where the method does not have it.
         baseline: the cell that differences are taken to.
+        label: what tables call the method.
     """
 
     key: CellKey
@@ -32,6 +33,7 @@ class PlannedCell:
     dataset: str
     axes: Mapping[str, Any]
     baseline: CellKey | None
+    label: str
 
     @property
     def study(self) -> str:
@@ -47,7 +49,8 @@ def planned_cells(results: Results) -> list[PlannedCell]:
     """All cells: untrained methods first, then by study, method and cell in the order of the plans."""
     replicates = results.replicates.drop_duplicates(["study", "cell"])
     columns = replicates[["study", "cell", "method", "dataset", *results.axes]]
-    cells = [_cell(results, row) for row in columns.itertuples(index=False)]
+    labels = method_labels(results)
+    cells = [_cell(results, row, labels) for row in columns.itertuples(index=False)]
     order = {
         (study, method["name"]): index
         for study, plan in results.plans.items()
@@ -65,11 +68,21 @@ def planned_cells(results: Results) -> list[PlannedCell]:
     )
 
 
-def _cell(results: Results, row: Any) -> PlannedCell:
+def method_labels(results: Results) -> dict[tuple[str, str], str]:
+    """What tables call every method, by study and name: the spec's `label`, or its name."""
+    return {
+        (study, method["name"]): method.get("label") or method["name"]
+        for study, plan in results.plans.items()
+        for method in plan["methods"]
+    }
+
+
+def _cell(results: Results, row: Any, labels: Mapping[tuple[str, str], str]) -> PlannedCell:
     study, index, method, dataset, *values = row
     axes = {axis: None if is_missing(value) else value for axis, value in zip(results.axes, values, strict=True)}
     baseline = results.plans[study]["cells"][index].get("baseline")
-    return PlannedCell((study, int(index)), method, dataset, axes, None if baseline is None else (study, int(baseline)))
+    compared_with = None if baseline is None else (study, int(baseline))
+    return PlannedCell((study, int(index)), method, dataset, axes, compared_with, labels.get((study, method), method))
 
 
 @dataclass(frozen=True)

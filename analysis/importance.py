@@ -47,7 +47,8 @@ def importance(results: Results, *, metric: str | None = None) -> "pd.DataFrame"
 
     Columns study, method, dataset, kind ("compared" or "searched"), metric, parameter, ped_anova, fanova, settings.
     Both importances sum to 1 over the parameters of a method. PED-ANOVA (Watanabe et al. 2023) says what sets the best
-    tenth apart, fANOVA (Hutter et al. 2014; seed 0) what explains the variance: where they disagree, trust neither.
+    tenth apart (at least four settings), fANOVA (Hutter et al. 2014; seed 0) what explains the variance: where they
+    disagree, trust neither.
     Settings with runs that failed or were stopped early are left out; so are methods with fewer than 6 others, or with
     one parameter.
 
@@ -93,10 +94,15 @@ def _importances(group: Settings) -> list[dict[str, float]]:
                 optuna.trial.create_trial(params=dict(params), distributions=dict(group.space), value=value)
             )
         evaluators = (
-            optuna.importance.PedAnovaImportanceEvaluator(),
+            optuna.importance.PedAnovaImportanceEvaluator(target_quantile=_top(len(group.values))),
             optuna.importance.FanovaImportanceEvaluator(seed=_SEED),
         )
         return [dict(optuna.importance.get_param_importances(study, evaluator=each)) for each in evaluators]
+
+
+def _top(settings: int) -> float:
+    """A tenth of the settings, but at least four of them: one or two would make everything equally important."""
+    return max(0.1, 4 / settings)
 
 
 def _compared(results: Results, name: str | None) -> Iterator[Settings]:

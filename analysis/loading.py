@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+from analysis.evaluations import add_evaluations
 from analysis.replicates import plan_frame
 from analysis.widening import add_config, frame
 from trainables.errors import DmlStudyError
@@ -15,6 +16,7 @@ from trainables.ledger.places import Place, is_address, resolved
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 def load(paths: str | Path | Iterable[str | Path]) -> "Results":
@@ -51,12 +53,19 @@ def _distinct(studies: Sequence[str], folders: Sequence[Place]) -> list[str]:
     return [f"{study} ({folder})" for study, folder in zip(studies, folders, strict=True)]
 
 
+class Readable(Protocol):
+    """What is asked of a ledger."""
+
+    def read(self, table: Table) -> "pa.Table":
+        """The rows of a table as they count."""
+
+
 @dataclass(frozen=True)
 class Source:
     """One results folder: the study's name, its ledger and its current plan."""
 
     study: str
-    ledger: Ledger
+    ledger: Readable
     plan: dict[str, Any]
 
 
@@ -91,7 +100,8 @@ class Results:
     @cached_property
     def runs(self) -> "pd.DataFrame":
         """One row per committed run, with `study`, `method` (the first of the plan that uses it; empty where none
-        does any more), metrics as fractions, and every scalar of its configuration ("synthesis.ratio")."""
+        does any more), metrics as fractions (those that `dml-study evaluate` added too), and every scalar of its
+        configuration ("synthesis.ratio")."""
         used = self._planned.drop_duplicates(["study", "run_id"])[["study", "run_id", "method"]]
         runs = self._runs.merge(used, on=["study", "run_id"], how="left", validate="one_to_one")
         return add_config(runs)
@@ -125,7 +135,8 @@ class Results:
 
     @cached_property
     def _runs(self) -> "pd.DataFrame":
-        return self._read("runs")
+        stored = {each.study: each.ledger for each in self.sources if isinstance(each.ledger, Ledger)}
+        return add_evaluations(self._read("runs"), stored)
 
     def _read(self, table: Table) -> "pd.DataFrame":
         import pandas as pd

@@ -13,8 +13,13 @@ SELECTED_ON_TEST = "best_test_"
 
 _SCORE = re.compile(r"(test|val|best_test)_(.+)")
 _SUFFIX = {"val_": ", validation", SELECTED_ON_TEST: ", best on test"}
-_NAMES = {"map_at_r": "MAP@R", "r_precision": "R-precision", "images_per_second": "Images per second"}
-_AT_DEPTH = {"recall": "Recall", "ndcg": "nDCG", "label_distance": "Label distance"}
+_NAMES = {
+    **{"map_at_r": "MAP@R", "r_precision": "R-precision", "map": "MAP", "mrr": "MRR", "nmi": "NMI", "ami": "AMI"},
+    "images_per_second": "Images per second",
+}
+_AT_DEPTH = {"recall": "Recall", "precision": "Precision", "ndcg": "nDCG", "label_distance": "Label distance"}
+_OTHER_DISTANCE = re.compile(r"(.+)_(cosine|euclidean|lipschitz)")
+"""What `dml-study evaluate --distance` added beside the run's own distance."""
 _LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$")
 
 
@@ -40,6 +45,11 @@ class Metric:
     def selected_on_test(self) -> bool:
         """Best epoch on the test classes: optimistic, and flagged wherever it is shown."""
         return self.column.startswith(SELECTED_ON_TEST)
+
+    @property
+    def flag(self) -> str:
+        """Mark behind its name that a footnote explains."""
+        return "†" if self.selected_on_test else ""
 
     @property
     def title(self) -> str:
@@ -85,7 +95,9 @@ def describe(column: str) -> Metric:
 
 
 def _label(name: str) -> str:
-    at_depth = re.fullmatch(r"(recall|ndcg|label_distance)_at_(\d+)", name)
+    if other := _OTHER_DISTANCE.fullmatch(name):
+        return f"{_label(other[1])}, {other[2]} distance"
+    at_depth = re.fullmatch(rf"({'|'.join(_AT_DEPTH)})_at_(\d+)", name)
     if at_depth:
         return f"{_AT_DEPTH[at_depth[1]]}@{at_depth[2]}"
     return _NAMES.get(name, name.replace("_", " ").capitalize())

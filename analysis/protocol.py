@@ -57,8 +57,13 @@ def _sentences(used: "pd.DataFrame") -> list[str]:
 def used_runs(used: "pd.DataFrame") -> list[Used]:
     """Rows of runs whose configuration is known, as JSON; one for all that differ in seed and fold alone."""
     columns = used[["dataset", "method", "config"]].dropna(subset="config").astype(str)
-    rows = {(dataset, method, _REPLICATE.sub("", text)): text for dataset, method, text in columns.to_numpy()}
-    return [Used(dataset, method, json.loads(text)) for (dataset, method, _), text in rows.items()]
+    return distinct_runs(columns.itertuples(index=False, name=None))
+
+
+def distinct_runs(rows: Iterable[tuple[str, str, str]]) -> list[Used]:
+    """`used_runs` of (dataset, method, configuration as JSON)."""
+    distinct = {(dataset, method, _REPLICATE.sub("", text)): text for dataset, method, text in rows}
+    return [Used(dataset, method, json.loads(text)) for (dataset, method, _), text in distinct.items()]
 
 
 def _views(runs: Sequence[Used], trained: Sequence[Used]) -> list[Used]:

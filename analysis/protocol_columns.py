@@ -1,19 +1,16 @@
 """The protocol of single cells as columns, for tables that programs read."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from analysis.cells import UNTRAINED
-from analysis.labels import enumeration, value_text
+from analysis.labels import enumeration, is_missing, value_text
 from analysis.loading import Results
-from analysis.protocol import used_runs
+from analysis.protocol import distinct_runs
 from analysis.protocol_facts import CROPS, NETWORK, TRAINING, Config, at, precision
 from analysis.protocol_sentences import told_of_one
 from analysis.samples import CellKey
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["FIELDS", "cell_protocols"]
 
@@ -53,20 +50,34 @@ def cell_protocols(results: Results, cells: Iterable[CellKey]) -> dict[CellKey, 
     planned = rows[[key in keys for key in zip(rows["study"], rows["cell"], strict=True)]]
     configs = results.runs[["study", "run_id", "config"]]
     known = planned[planned["status"] == "complete"].merge(configs, on=["study", "run_id"], how="left")
-    return {
-        (str(study), int(str(cell))): _fields(members)
-        for (study, cell), members in known.groupby(["study", "cell"], sort=False)
-    }
+    members: dict[CellKey, list[_Run]] = {}
+    columns = known[["study", "cell", *_Run._fields]].astype({"embedding_dim": object})
+    for study, cell, *run in columns.itertuples(index=False, name=None):
+        members.setdefault((str(study), int(cell)), []).append(_Run(*run))
+    return {key: _fields(runs) for key, runs in members.items()}
 
 
-def _fields(rows: "pd.DataFrame") -> dict[str, str]:
-    configs = [run.config for run in used_runs(rows)]
+class _Run(NamedTuple):
+    """What is asked of a run: plain values, since data frames of single cells are slow."""
+
+    dataset: str
+    method: str
+    config: str | None
+    fold: float | None
+    strategy: str | None
+    embedding_dim: float | None
+    dataset_revision: str | None
+
+
+def _fields(runs: Sequence[_Run]) -> dict[str, str]:
+    texts = [(run.dataset, run.method, str(run.config)) for run in runs if not is_missing(run.config)]
+    configs = [run.config for run in distinct_runs(texts)]
     trained = [config for config in configs if at(config, "strategy.name") != UNTRAINED]
-    embedded = rows[rows["strategy"] != UNTRAINED]  # without a head the width is that of the features
+    embedded = [run.embedding_dim for run in runs if run.strategy != UNTRAINED]  # else the width is the features'
     values: dict[str, Iterable[str]] = {
-        "dataset_revision": map(_revision, rows["dataset_revision"]),
-        "embedding_dim": map(str, embedded["embedding_dim"].dropna().astype(int)),
-        "folds": [str(max(1, rows["fold"].nunique()))],
+        "dataset_revision": (_revision(run.dataset_revision) for run in runs),
+        "embedding_dim": (f"{width:.0f}" for width in embedded if width is not None and not is_missing(width)),
+        "folds": [str(max(1, len({run.fold for run in runs if not is_missing(run.fold)})))],
         **{name: map(read, configs) for name, read in _ALL.items()},
         **{name: map(read, trained) for name, read in _TRAINED.items()},
     }

@@ -2,6 +2,7 @@
 them."""
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from analysis.cells import choose_cells, planned_cells
 from analysis.labels import enumeration, setting_text
 from analysis.loading import Results
 from analysis.metrics import find_metric
-from analysis.samples import cell_samples
+from analysis.samples import Floats, cell_samples
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def rank_test(scores: "pd.DataFrame", *, higher_is_better: bool = True, alpha: f
     Raises:
         DmlStudyError: fewer than six datasets or three methods, or numbers are missing.
     """
+    import pandas as pd
     import scikit_posthocs as posthocs
     from scipy import stats
 
@@ -94,15 +96,16 @@ def rank_test(scores: "pd.DataFrame", *, higher_is_better: bool = True, alpha: f
     ranks = signed.rank(axis=1, ascending=False).mean().sort_values(kind="stable")
     values = signed.to_numpy()
     statistic, p_value = stats.friedmanchisquare(*values.T)
-    nemenyi = posthocs.posthoc_nemenyi_friedman(values).set_axis(scores.columns).set_axis(scores.columns, axis=1)
+    methods = scores.columns
+    nemenyi = np.asarray(posthocs.posthoc_nemenyi_friedman(values), dtype=float)
     return RankTest(
         datasets=len(scores),
         ranks=ranks,
         statistic=float(statistic),
         p_value=float(p_value),
         critical_difference=critical_difference(scores.shape[1], len(scores), alpha=alpha),
-        nemenyi=nemenyi,
-        wilcoxon=_wilcoxon(signed),
+        nemenyi=pd.DataFrame(nemenyi, index=methods, columns=methods),
+        wilcoxon=pd.DataFrame(_wilcoxon(values), index=methods, columns=methods),
         alpha=alpha,
     )
 
@@ -129,23 +132,14 @@ def critical_difference(methods: int, datasets: int, *, alpha: float = 0.05) -> 
     return quantile * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
-def _wilcoxon(scores: "pd.DataFrame") -> "pd.DataFrame":
-    """scikit-posthocs' own Wilcoxon table refuses methods that never differ, as two copies of one do; their p is 1."""
-    from itertools import combinations
+def _wilcoxon(values: Floats) -> Floats:
+    """[M, M] p-values; 1 for methods that never differ."""
+    import scikit_posthocs as posthocs
 
-    import pandas as pd
-    from scipy import stats
-    from statsmodels.stats.multitest import multipletests
-
-    pairs = list(combinations(scores.columns, 2))
-    p_values = [
-        stats.wilcoxon(scores[a], scores[b]).pvalue if (scores[a] != scores[b]).any() else 1.0 for a, b in pairs
-    ]
-    corrected = multipletests(p_values, method="holm")[1]
-    table = pd.DataFrame(1.0, index=scores.columns, columns=scores.columns)
-    for (a, b), p_value in zip(pairs, corrected, strict=True):
-        table.loc[a, b] = table.loc[b, a] = p_value
-    return table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of such methods
+        table = np.asarray(posthocs.posthoc_wilcoxon(values.T.tolist(), p_adjust="holm"), dtype=float)
+    return np.where(np.isnan(table), 1.0, table)
 
 
 def performance_profile(

@@ -63,9 +63,7 @@ def summarize(values: Floats | Sequence[float], *, confidence: float = 0.95) -> 
     mean = float(data.mean()) if n else NAN
     if n < 2:
         return Summary(n, mean, NAN, NAN, NAN)
-    std = float(data.std(ddof=1))
-    reach = _t_quantile(confidence, n - 1) * std / math.sqrt(n)
-    return Summary(n, mean, std, mean - reach, mean + reach)
+    return known_summary(n, mean, float(data.std(ddof=1)), confidence=confidence)
 
 
 def compare(sample: Sample, baseline: Sample, *, confidence: float = 0.95) -> Comparison:
@@ -158,6 +156,29 @@ def _welch(first: Floats, second: Floats, confidence: float) -> Comparison:
     return Comparison(difference, float(low), float(high), float(test.pvalue), n, paired=False)
 
 
+def known_summary(n: int, mean: float, std: float, *, confidence: float = 0.95) -> Summary:
+    """The summary of values of which only these are known; no interval below two values or without a deviation."""
+    if n < 2 or not math.isfinite(std):
+        return Summary(n, mean, std, NAN, NAN)
+    reach = _t_quantile(confidence, n - 1) * std / math.sqrt(n)
+    return Summary(n, mean, std, mean - reach, mean + reach)
+
+
+def compare_summaries(first: Summary, second: Summary, *, confidence: float = 0.95) -> Comparison:
+    """`first` minus `second` by Welch's test; the difference alone where a deviation or a size is not known."""
+    n, difference = min(first.n, second.n), first.mean - second.mean
+    variances = [each.std**2 / each.n if each.n > 1 else NAN for each in (first, second)]
+    if n < 2 or not sum(variances) > 0:
+        return Comparison(difference, NAN, NAN, NAN, n, paired=False)
+    test = stats.ttest_ind_from_stats(
+        first.mean, first.std, first.n, second.mean, second.std, second.n, equal_var=False
+    )
+    parts = zip(variances, (first.n, second.n), strict=True)
+    df = sum(variances) ** 2 / sum(variance**2 / (size - 1) for variance, size in parts)
+    low, high = stats.t.interval(confidence, df, loc=difference, scale=math.sqrt(sum(variances)))
+    return Comparison(difference, float(low), float(high), float(test.pvalue), n, paired=False)
+
+
 def _equal(first: float, second: float) -> bool:
     """Equal but for rounding: the same values, averaged in another order."""
     return bool(np.isclose(first, second, rtol=1e-12, atol=1e-12))
@@ -208,6 +229,20 @@ def bold_cells(samples: Sequence[Sample], *, higher_is_better: bool = True, alph
     best = best_sample(known, higher_is_better=higher_is_better)
     comparisons = compare_all([(sample, best) for sample in samples])
     return [_is_bold(sample, best, result, alpha) for sample, result in zip(samples, comparisons, strict=True)]
+
+
+def second_best(samples: Sequence[Sample], *, higher_is_better: bool = True) -> list[bool]:
+    """Which cells have the second best mean (equal ones too); none where fewer than three have a value.
+
+    As with the best, a lone seed does not count beside cells with several.
+    """
+    known = [sample for sample in samples if sample.n]
+    if len(known) < 3:
+        return [False] * len(samples)
+    best = best_sample(known, higher_is_better=higher_is_better)
+    rest = [sample for sample in known if not _equal(sample.mean, best.mean)]
+    second = [best_sample(rest, higher_is_better=higher_is_better)] if rest else []
+    return [any(sample.n and _equal(sample.mean, each.mean) for each in second) for sample in samples]
 
 
 def _is_bold(sample: Sample, best: Sample, comparison: Comparison, alpha: float) -> bool:

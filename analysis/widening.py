@@ -1,6 +1,7 @@
 """From stored columns to wide ones: maps of metrics and JSON configurations become a column per key."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +36,21 @@ def add_config(runs: "pd.DataFrame") -> "pd.DataFrame":
     """
     import pandas as pd
 
-    flat = [_scalars(json.loads(text)) if isinstance(text, str) else {} for text in runs["config"]]
-    keys = _ordered_union(flat)
-    taken = set(runs.columns)
-    columns = {key: [row.get(key) for row in flat] for key in keys if key not in taken}
-    return pd.concat([runs, pd.DataFrame(columns, index=runs.index)], axis=1)
+    texts = runs["config"].where(runs["config"].notna(), "{}")
+    codes, distinct = pd.factorize(texts.map(_without_replicate))
+    flat = [_scalars(json.loads(text)) for text in distinct]
+    columns = {key: [row.get(key) for row in flat] for key in _ordered_union(flat) if key not in set(runs.columns)}
+    widened = pd.DataFrame(columns, index=range(len(flat))).take(codes).set_index(runs.index)
+    return pd.concat([runs, widened], axis=1)
+
+
+_REPLICATE = re.compile(r'"(seed|fold)": ?(\d+|null)')
+
+
+def _without_replicate(config: str) -> str:
+    """The runs of a cell differ in seed and fold alone, which are columns already: one of them is parsed for all."""
+    text, count = _REPLICATE.subn(r'"\1": 0', config)
+    return text if count == 2 else config  # a part has a seed of its own
 
 
 def _ordered_union(rows: Iterable[Mapping[str, Any]]) -> list[str]:

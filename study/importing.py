@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from study.invalidation import invalidated_runs
-from trainables.errors import DataError, LedgerError
+from trainables.errors import DataError, DmlStudyError, LedgerError
 from trainables.ledger import Commit, Ledger
 from trainables.ledger.names import KEPT_KEYS
 from trainables.ledger.places import Place
@@ -163,7 +163,20 @@ def opened(place: Place, *, tell: Callable[[str], None] = lambda message: None) 
             extract(place, Path(name), largest=_LARGEST)
         except DataError as error:
             raise LedgerError(f"nothing is imported: {error}") from error
-        yield Ledger.open(_results_in(Path(name), place))
+        folder = _results_in(Path(name), place)
+        with _called(place, folder):
+            yield Ledger.open(folder)
+
+
+@contextmanager
+def _called(archive: Path, folder: Path) -> Iterator[None]:
+    """Errors name the archive: nobody else knows the folder that it is unpacked into."""
+    try:
+        yield
+    except DmlStudyError as error:
+        if str(folder) not in str(error):
+            raise
+        raise LedgerError(str(error).replace(str(folder), str(archive))) from error
 
 
 def _results_in(folder: Path, archive: Path) -> Path:

@@ -123,6 +123,7 @@ def invalidate(ledger: Ledger, run_ids: Collection[str], *, reason: str, where: 
     key = f"{_FOLDER}/{moment:%Y%m%dT%H%M%S%f}.json"
     ledger.put(key, json.dumps(record, indent=1, ensure_ascii=False).encode())
     forget_looks(ledger)
+    LedgerRecords(ledger).reopen_searches(run_ids)
     ledger.forget(*(run_id for run_id in run_ids if run_id in commits))
     for run_id in run_ids:
         for checkpoint in ledger.list(f"checkpoints/{run_id}/"):

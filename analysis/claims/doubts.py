@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from analysis.cells import PlannedCell
 from analysis.claims.model import Tested
 from analysis.devices import device_note
-from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.samples import valid_values
 from analysis.statistics import minimum_rank_test_p
@@ -154,8 +153,3 @@ def _devices(first: "pd.DataFrame", second: "pd.DataFrame") -> str:
     rows = pd.concat([first, second]).drop_duplicates("run_id")
     note = device_note(rows[rows["status"] == "complete"])
     return note.removeprefix("Warning: ").removesuffix(".")
-
-
-def listed(texts: Sequence[str]) -> str:
-    """Several doubts in one line."""
-    return enumeration(texts, limit=len(texts))

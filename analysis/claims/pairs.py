@@ -42,7 +42,7 @@ class Pair:
 def compared_pairs(
     results: Results, *, claims: Sequence[str] | None, metrics: Sequence[str] | None, best: str | None
 ) -> list[Pair]:
-    """Pairs of the claims of the plans; where there are none, of all cells with their baselines.
+    """Pairs of the claims of the plans; where no study has any, of all cells with their baselines.
 
     Args:
         claims: compared instead, as "A > B on map_at_r".
@@ -56,30 +56,28 @@ def compared_pairs(
     cells = planned if best is None else choose_cells(planned, results.replicates, best).cells
     for metric in (*(metrics or ()), *(_asked(text, (), ()).metric for text in claims or ())):
         find_metric(metric, set(results.replicates.columns))
+    explored = claims is None and (
+        metrics is not None or not any(plan.get("claims") for plan in results.plans.values())
+    )
     found: dict[tuple[Any, ...], Pair] = {}
     for study, plan in results.plans.items():
         own = [cell for cell in cells if cell.study == study]
-        for pair in _of_study(plan, own, claims, metrics, best):
+        chosen = best is not None
+        pairs = _with_baselines(plan, own, metrics) if explored else _claimed(plan, own, claims, chosen=chosen)
+        for pair in pairs:
             found.setdefault((pair.better.key, pair.worse.key, pair.claim.metric), pair)
     if claims:
         _check_found(claims, results, list(found.values()))
     return list(found.values())
 
 
-def _of_study(
-    plan: Mapping[str, Any],
-    cells: Sequence[PlannedCell],
-    claims: Sequence[str] | None,
-    metrics: Sequence[str] | None,
-    best: str | None,
+def _claimed(
+    plan: Mapping[str, Any], cells: Sequence[PlannedCell], claims: Sequence[str] | None, *, chosen: bool
 ) -> Iterator[Pair]:
-    if claims is None and (metrics is not None or not plan.get("claims")):
-        yield from _with_baselines(plan, cells, metrics)
-        return
     names = [method["name"] for method in plan["methods"]]
     known = [Claim(each["better"], each["worse"], each["metric"]) for each in plan.get("claims", ())]
     for claim in known if claims is None else [_asked(text, names, known) for text in claims]:
-        yield from _pairs(plan, cells, claim, chosen=best is not None)
+        yield from _pairs(plan, cells, claim, chosen=chosen)
 
 
 def _asked(text: str, methods: Sequence[str], known: Sequence[Claim]) -> Claim:

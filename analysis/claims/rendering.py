@@ -89,7 +89,7 @@ def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
         for text in each.doubts:
             if text not in shared:
                 yield f"{doubt}{text}"
-    note = star_note(report) if any(map(stars, report.comparisons)) else ""
+    note = star_note(report.comparisons) if any(map(stars, report.comparisons)) else ""
     notes = [text for text in (*report.notes, note) if text]
     yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
 

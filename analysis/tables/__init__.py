@@ -1,8 +1,21 @@
-"""Comparison tables: built once, printed as Markdown, LaTeX, CSV or on a terminal."""
+"""Comparison tables: built once, printed as Markdown, LaTeX, HTML, Typst, CSV or on a terminal."""
 
 from analysis.tables.comparison import comparison_table
 from analysis.tables.model import Cell, Column, Row, Table
+from analysis.tables.quoted import with_published
 from analysis.tables.rendering import FORMATS, render
+from analysis.tables.stars import with_stars
 from analysis.tables.terminal import terminal
 
-__all__ = ["FORMATS", "Cell", "Column", "Row", "Table", "comparison_table", "render", "terminal"]
+__all__ = [
+    "FORMATS",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "comparison_table",
+    "render",
+    "terminal",
+    "with_published",
+    "with_stars",
+]

@@ -1,8 +1,6 @@
 """LaTeX with booktabs: a table float to include, or a document that compiles alone."""
 
-from itertools import groupby
-
-from analysis.tables.layout import Entry, Field, Layout, lay_out
+from analysis.tables.layout import Entry, Layout, lay_out
 from analysis.tables.model import Table
 from analysis.tables.tex_escape import escape
 
@@ -81,15 +79,13 @@ def _alignment(layout: Layout) -> str:
 
 def _header(layout: Layout) -> list[str]:
     labels = _protected(" & ".join(escape(field.label) for field in layout.fields)) + r" \\"
-    return [r"\toprule", *_groups(layout.fields), labels, r"\midrule"]
+    upper = [line for level in layout.header_levels() for line in _groups(level)]
+    return [r"\toprule", *upper, labels, r"\midrule"]
 
 
-def _groups(fields: tuple[Field, ...]) -> list[str]:
-    if not any(field.group for field in fields):
-        return []
+def _groups(level: list[tuple[str, int]]) -> list[str]:
     texts, rules, start = [], [], 1
-    for name, members in groupby(fields, key=lambda field: field.group):
-        count = len(list(members))
+    for name, count in level:
         texts += [rf"\multicolumn{{{count}}}{{c}}{{{escape(name)}}}"] if name else [""] * count
         rules += [rf"\cmidrule(lr){{{start}-{start + count - 1}}}"] if name else []
         start += count
@@ -99,7 +95,7 @@ def _groups(fields: tuple[Field, ...]) -> list[str]:
 def _body(layout: Layout) -> list[str]:
     lines = []
     for index, row in enumerate(layout.body):
-        if index and layout.blocks[index] != layout.blocks[index - 1]:
+        if layout.starts_block(index):
             lines.append(r"\addlinespace")
         lines.append(_protected(" & ".join(map(_entry, row))) + r" \\")
     return lines
@@ -112,6 +108,7 @@ def _protected(line: str) -> str:
 
 def _entry(entry: Entry) -> str:
     main = rf"\textbf{{{escape(entry.main)}}}" if entry.bold else escape(entry.main)
+    main = rf"\underline{{{main}}}" if entry.underlined else main
     if not entry.tail:
         return main
     return rf"{main} {{\scriptsize {escape(entry.tail)}}}"

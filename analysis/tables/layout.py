@@ -1,21 +1,31 @@
 """A table as printed texts: which columns there are, and what stands in them. Shared by all renderers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import isfinite
 
 from analysis.labels import MISSING
 from analysis.statistics import Comparison
-from analysis.tables.model import Cell, Column, Row, Table
+from analysis.tables.model import Cell, Row, Table
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One printed field: the number, and what follows it in lighter type."""
+    """One printed field: the number, and what follows it in lighter type.
+
+    Attributes:
+        underlined: the second best.
+        again: a label that is left out because the row above has the same.
+        number: what the field is sorted by; None for texts and missing numbers.
+    """
 
     main: str
     tail: str = ""
     bold: bool = False
+    underlined: bool = False
+    again: str = ""
+    number: float | None = None
 
     @property
     def text(self) -> str:
@@ -24,11 +34,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Field:
-    """One printed column's header; `group` is empty for row labels and wherever one group is all there is."""
+    """One printed column's header.
 
-    group: str
+    Attributes:
+        groups: headers above `label`, outermost first; empty texts for row labels and wherever one is all there is.
+    """
+
+    groups: tuple[str, ...]
     label: str
     numeric: bool = True
+
+    @property
+    def group(self) -> str:
+        return " ".join(filter(None, self.groups))
 
     @property
     def text(self) -> str:
@@ -43,35 +61,47 @@ class Layout:
     body: tuple[tuple[Entry, ...], ...]
     blocks: tuple[int, ...]
 
+    def header_levels(self) -> Iterator[list[tuple[str, int]]]:
+        """Upper header rows from the top, each as (text, number of fields that it spans)."""
+        for level in range(max((len(field.groups) for field in self.fields), default=0)):
+            spans = groupby(self.fields, key=lambda field: field.groups[: level + 1])
+            found = [(groups[level], len(list(members))) for groups, members in spans]
+            if any(text for text, _ in found):
+                yield found
+
+    def starts_block(self, index: int) -> bool:
+        """Whether a gap stands above a row."""
+        return index > 0 and self.blocks[index] != self.blocks[index - 1]
+
 
 def lay_out(table: Table) -> Layout:
     """Texts of every field of the table."""
     groups = column_groups(table)
-    n_per_group = any(len({_sizes(row, group) for group in groups} - {""}) > 1 for row in table.rows)
-    fields = [Field("", heading, numeric=False) for heading in table.headings]
-    bodies = [[Entry(text) for text in _labels(table, index)] for index in range(len(table.rows))]
-    if not n_per_group:
-        fields.append(Field("", "n"))
-        _extend(bodies, [Entry(_sizes(row, range(len(table.columns))) or "0") for row in table.rows])
+    depth = max((len(column.headers) - 1 for column in table.columns), default=0)
+    with_n = "n" in table.shown
+    n_per_group = with_n and any(len({_sizes(row, group) for group in groups} - {""}) > 1 for row in table.rows)
+    fields = [Field(("",) * depth, heading, numeric=False) for heading in table.headings]
+    bodies = [_labels(table, index) for index in range(len(table.rows))]
+    if with_n and not n_per_group:
+        fields.append(Field(("",) * depth, "n"))
+        _extend(bodies, [_size_entry(row, range(len(table.columns))) for row in table.rows])
     for group in groups:
         if n_per_group:
-            fields.append(Field(_group_name(table, group), "n"))
-            _extend(bodies, [Entry(_sizes(row, group) or "0") for row in table.rows])
+            upper = (*table.columns[group[0]].headers[:-1][:1], *[""] * depth)
+            fields.append(Field(upper[:depth], "n"))
+            _extend(bodies, [_size_entry(row, group) for row in table.rows])
         for index in group:
             _add_column(fields, bodies, table, index)
     return Layout(tuple(fields), tuple(tuple(body) for body in bodies), tuple(row.block for row in table.rows))
 
 
 def _add_column(fields: list[Field], bodies: list[list[Entry]], table: Table, index: int) -> None:
-    column, group = table.columns[index], _group_name(table, (index,))
-    by_dataset = table.grouped_by == "dataset"
-    name = column.metric.label if by_dataset else column.dataset
-    unit = f" ({column.metric.unit})" if column.metric.unit and by_dataset else ""
-    fields.append(Field(group, f"{name}{column.flag}{unit}"))
-    _extend(bodies, [value_entry(row.cells[index], column) for row in table.rows])
+    column = table.columns[index]
+    fields.append(Field(column.headers[:-1], column.headers[-1]))
+    _extend(bodies, [value_entry(row.cells[index], table.shown) for row in table.rows])
     if column.delta:
-        fields.append(Field(group, f"Δ {name}"))
-        _extend(bodies, [delta_entry(row.cells[index], column) for row in table.rows])
+        fields.append(Field(column.headers[:-1], f"Δ {column.short}"))
+        _extend(bodies, [delta_entry(row.cells[index]) for row in table.rows])
 
 
 def _extend(bodies: list[list[Entry]], entries: Sequence[Entry]) -> None:
@@ -80,26 +110,23 @@ def _extend(bodies: list[list[Entry]], entries: Sequence[Entry]) -> None:
 
 
 def column_groups(table: Table) -> list[tuple[int, ...]]:
-    """Indices of the columns under each upper header."""
-    groups: dict[str, list[int]] = {}
+    """Indices of the columns under each header of the outermost level."""
+    groups: dict[tuple[str, ...], list[int]] = {}
     for index, column in enumerate(table.columns):
-        key = column.dataset if table.grouped_by == "dataset" else column.metric.column
-        groups.setdefault(key, []).append(index)
+        groups.setdefault(column.headers[:-1][:1], []).append(index)
     return [tuple(indices) for indices in groups.values()]
 
 
-def _group_name(table: Table, group: Sequence[int]) -> str:
-    column = table.columns[group[0]]
-    if table.grouped_by == "metric":
-        return column.metric.title
-    return column.dataset if len({each.dataset for each in table.columns}) > 1 else ""
-
-
-def _labels(table: Table, index: int) -> list[str]:
+def _labels(table: Table, index: int) -> list[Entry]:
     labels = table.rows[index].labels
-    names = table.headings.index("Method") + 1
-    same = index > 0 and table.rows[index - 1].labels[:names] == labels[:names]
-    return [*(("",) * names if same else labels[:names]), *labels[names:]]
+    above = table.rows[index - 1].labels if index else ()
+    repeated = max((span for span in table.spans if labels[:span] == above[:span]), default=0)
+    return [Entry("", again=text) if place < repeated else Entry(text) for place, text in enumerate(labels)]
+
+
+def _size_entry(row: Row, group: Sequence[int]) -> Entry:
+    text = _sizes(row, group) or (MISSING if row.quoted else "0")
+    return Entry(text, number=float(text) if text.isdigit() else None)
 
 
 def _sizes(row: Row, group: Sequence[int]) -> str:
@@ -108,20 +135,24 @@ def _sizes(row: Row, group: Sequence[int]) -> str:
     return "–".join(str(size) for size in dict.fromkeys([*sizes[:1], *sizes[-1:]]))
 
 
-def value_entry(cell: Cell, column: Column) -> Entry:
-    """Mean ± standard deviation."""
-    summary, decimals = cell.summary, column.metric.decimals
-    if not summary.n:
+def value_entry(cell: Cell, shown: Sequence[str] = ("std",)) -> Entry:
+    """Mean ± standard deviation, or what else is shown of a cell."""
+    summary, decimals = cell.summary, cell.metric.decimals
+    if not isfinite(summary.mean):
         return Entry(MISSING)
-    tail = f"± {summary.std:.{decimals}f}" if isfinite(summary.std) else ""
-    return Entry(_signed(f"{summary.mean:.{decimals}f}"), tail, cell.bold)
+    parts = [f"± {summary.std:.{decimals}f}"] if "std" in shown and isfinite(summary.std) else []
+    if "interval" in shown and isfinite(summary.low):
+        parts.append(f"[{summary.low:.{decimals}f}, {summary.high:.{decimals}f}]")
+    main = _signed(f"{summary.mean:.{decimals}f}")
+    return Entry(main, _signed(" ".join(parts)), cell.bold, cell.second, number=summary.mean)
 
 
-def delta_entry(cell: Cell, column: Column) -> Entry:
+def delta_entry(cell: Cell) -> Entry:
     """Difference to the baseline with its interval; empty where there is none to compare with."""
     if cell.delta is None:
         return Entry("")
-    return Entry(*delta_texts(cell.delta, column.metric.decimals))
+    main, tail = delta_texts(cell.delta, cell.metric.decimals)
+    return Entry(main + cell.stars, tail, number=cell.delta.difference if isfinite(cell.delta.difference) else None)
 
 
 def delta_texts(delta: Comparison, decimals: int) -> tuple[str, str]:

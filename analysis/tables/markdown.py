@@ -30,7 +30,9 @@ def _single_line(text: str) -> str:
 
 def _entry(entry: Entry) -> str:
     main, tail = escape(_single_line(entry.main)), entry.tail
-    return f"**{main}** {tail}".strip() if entry.bold else f"{main} {tail}".strip()
+    main = f"**{main}**" if entry.bold else main
+    main = f"<ins>{main}</ins>" if entry.underlined else main
+    return f"{main} {tail}".strip()
 
 
 def _line(texts: list[str]) -> str:

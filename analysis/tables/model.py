@@ -1,59 +1,77 @@
 """A comparison table as values, before any rendering."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from analysis.metrics import Metric
+from analysis.samples import CellKey
 from analysis.statistics import Comparison, Summary
+
+Protocols = Mapping[CellKey, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """One dataset and metric.
+    """One column of numbers.
 
     Attributes:
+        headers: its header from the outermost level to the one right above the numbers.
+        short: the innermost header without unit and flag.
+        name: unique in the table, with everything that the headers leave out: for programs.
+        dataset, metric: of all its numbers; None where rows name it.
         delta: whether a column of differences to the baseline follows.
     """
 
-    dataset: str
-    metric: Metric
+    headers: tuple[str, ...]
+    short: str
+    name: str
+    dataset: str | None
+    metric: Metric | None
     delta: bool = False
-
-    @property
-    def flag(self) -> str:
-        """Mark behind the metric's name that a footnote explains."""
-        return "†" if self.metric.selected_on_test else ""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in one row and column, in the column's unit.
+    """What stands in one row and column, in the metric's unit.
 
     Attributes:
+        second: the second best of its rivals.
         delta: to the baseline; None where the method has none, NaN where one of the two is missing.
+        stars: behind the difference; see `stars.with_stars`.
+        key: the planned cell that the numbers come from; None where the plan has none.
+        baseline: the planned cell that `delta` is to.
+        dataset: of the planned cell.
+        contest: cells with the same one are rivals: the best of them is bold.
     """
 
     summary: Summary
+    metric: Metric
     bold: bool = False
+    second: bool = False
     delta: Comparison | None = None
+    stars: str = ""
+    key: CellKey | None = None
+    baseline: CellKey | None = None
+    dataset: str | None = None
+    contest: object = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one setting of the compared parameters.
+    """One line of the table.
 
     Attributes:
-        labels: one text per heading; the method's name is among them.
+        labels: one text per heading.
         block: rows of one block belong together, a gap separates blocks.
-        reading: the rows that it is compared with have the same; None where there is one reading.
-        protocols: by dataset, the fields of `analysis.protocol_columns` for the runs behind the numbers.
+        reading: what it shows of several models; None where there is one reading, or several in the row.
+        quoted: numbers that somebody else published.
     """
 
     labels: tuple[str, ...]
     cells: tuple[Cell, ...]
     block: int = 0
     reading: str | None = None
-    protocols: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    quoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +80,9 @@ class Table:
 
     Attributes:
         headings: of the row labels.
-        grouped_by: what the upper header names: the dataset, with metrics below it, or the other way round.
+        shown: what stands beside a mean: some of "std", "interval", "n", "delta".
+        spans: numbers of leading labels that are printed once where they stay equal from row to row.
+        protocols: the fields of `analysis.protocol_columns` for every cell; a function, since printed tables need none.
     """
 
     title: str
@@ -70,9 +90,27 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     footnotes: tuple[str, ...]
-    grouped_by: str = "dataset"
+    shown: tuple[str, ...] = ("std", "n", "delta")
+    spans: tuple[int, ...] = ()
+    protocols: Callable[[], Protocols] = field(default=dict, repr=False, compare=False)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric that it shows, in the order of the columns, then of the rows."""
+        by_column = (column.metric for column in self.columns if column.metric)
+        return tuple(dict.fromkeys([*by_column, *(cell.metric for row in self.rows for cell in row.cells)]))
+
+    def cells_of(self, column: Column) -> tuple[Cell, ...]:
+        """Its cells, top down."""
+        index = self.columns.index(column)
+        return tuple(row.cells[index] for row in self.rows)
 
     def _repr_markdown_(self) -> str:
         from analysis.tables.rendering import render
 
         return render(self, "markdown")
+
+    def _repr_html_(self) -> str:
+        from analysis.tables.rendering import render
+
+        return render(self, "html")

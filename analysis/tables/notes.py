@@ -1,7 +1,6 @@
 """Footnotes: what ± is, what bold means, what is missing, and under which protocol the numbers were made."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from analysis.cells import UNTRAINED, Choice, PlannedCell
 from analysis.labels import enumeration, setting_text
 from analysis.loading import Results
-from analysis.metrics import describe
+from analysis.metrics import Metric, describe
 from analysis.protocol import protocol_notes
 from analysis.samples import EMPTY, CellKey, Sample, valid_values
 from analysis.settling import settling_note
@@ -21,7 +20,7 @@ from analysis.statistics import (
     minimum_detectable_difference,
     minimum_rank_test_p,
 )
-from analysis.tables.model import Column, Table
+from analysis.tables.model import Cell, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +39,7 @@ def footnotes(
         _values(table, replicates),
         _deltas(table),
         _bold(table, cells, samples),
+        _second(table),
         choice.note if choice else "",
         *_searched(results),
         *(settling_note(plan["settling"]) for plan in results.plans.values() if "settling" in plan),
@@ -50,6 +50,7 @@ def footnotes(
         _without_value(replicates, table, cells),
         _unfinished(replicates),
         *protocol_notes(results, replicates),
+        *(note for plan in results.plans.values() for note in plan.get("notes", ())),
     ]
     return tuple(note for note in notes if note)
 
@@ -57,27 +58,29 @@ def footnotes(
 def _values(table: Table, replicates: "pd.DataFrame") -> str:
     folds = replicates.groupby(["study", "cell", "seed"])["fold"].nunique().max()
     averaged = f"the {folds} folds of a seed are averaged first; " if folds > 1 else ""
-    units = {column.metric.unit == "%" for column in table.columns}
+    units = {metric.unit == "%" for metric in table.metrics}
     percent = {(True,): "in percent; ", (False, True): "(%) in percent; "}.get(tuple(sorted(units)), "")
-    return (
-        f"Values: mean ± sample standard deviation (ddof = 1) over seeds, {percent}{averaged}"
-        "n: number of seeds, those that share one run counted once."
-    )
+    spread = " ± sample standard deviation (ddof = 1)" if "std" in table.shown else ""
+    interval = " [95 % t-interval]" if "interval" in table.shown else ""
+    counted = "n: number of seeds, those that share one run counted once" if "n" in table.shown else ""
+    return f"Values: mean{spread}{interval} over seeds, {percent}{averaged}{counted}".rstrip(" ,;") + "."
 
 
 def _deltas(table: Table) -> str:
-    found = [cell.delta for row in table.rows for cell in row.cells if cell.delta and isfinite(cell.delta.difference)]
+    compared = [cell for row in table.rows for cell in row.cells if cell.delta]
+    found = [cell.delta for cell in compared if cell.delta and isfinite(cell.delta.difference)]
     if not found:
         return ""
-    points = (
-        "percentage points" if any(c.delta and c.metric.unit == "%" for c in table.columns) else "the metric's unit"
-    )
-    interval = " with its 95 % paired t-interval" if any(isfinite(delta.low) for delta in found) else ""
+    points = "percentage points" if any(cell.metric.unit == "%" for cell in compared) else "the metric's unit"
+    paired = any(delta.paired for delta in found)
+    kind = "paired t-interval" if paired else "interval"
+    interval = f" with its 95 % {kind}" if any(isfinite(delta.low) for delta in found) else ""
     unpaired = " ‡: the seeds differ, so the interval is Welch's." if any(not delta.paired for delta in found) else ""
     pairs = max(delta.n for delta in found)
     rank = minimum_rank_test_p(pairs)
     power = f" With n = {pairs} no two-sided paired rank test can go below p = {rank:g}." if rank > 0.05 else ""
-    return f"Δ: difference to the method's baseline on the same seeds, in {points}{interval}.{unpaired}{power}"
+    seeds = " on the same seeds" if paired else ""
+    return f"Δ: difference to the method's baseline{seeds}, in {points}{interval}.{unpaired}{power}"
 
 
 def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
@@ -97,34 +100,43 @@ def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
     return rule + alone + _all_detectable(table, cells, samples)
 
 
+def _second(table: Table) -> str:
+    return "Underlined: the second best mean." if any(cell.second for row in table.rows for cell in row.cells) else ""
+
+
 _TEST = "two-sided t-test, paired, 5 %, uncorrected"
 
 
 def _outdone(table: Table) -> bool:
-    """Whether some cell is better than a bold one without being bold."""
-    readings = {row.reading for row in table.rows}
-    for (index, column), reading in product(enumerate(table.columns), readings):
-        sign = 1 if column.metric.higher_is_better else -1
-        cells = [row.cells[index] for row in table.rows if row.reading == reading]
-        bold = [sign * cell.summary.mean for cell in cells if cell.bold]
-        if bold and any(sign * cell.summary.mean > max(bold) for cell in cells if not cell.bold):
-            return True
-    return False
+    """Whether some cell is better than its bold rivals without being bold."""
+    contests: dict[object, list[Cell]] = {}
+    for cell in (cell for row in table.rows for cell in row.cells if cell.key is not None):
+        contests.setdefault(cell.contest, []).append(cell)
+    return any(_beaten(rivals) for rivals in contests.values())
+
+
+def _beaten(rivals: Sequence[Cell]) -> bool:
+    sign = 1 if rivals[0].metric.higher_is_better else -1
+    bold = [sign * cell.summary.mean for cell in rivals if cell.bold]
+    return bool(bold) and any(sign * cell.summary.mean > max(bold) for cell in rivals if not cell.bold)
 
 
 def _all_detectable(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
     columns = [column for column in table.columns if column.delta] or table.columns
-    texts = [_detectable(column, cells, samples[column.metric.column]) for column in columns]
+    shown = [cell for column in columns for cell in table.cells_of(column) if cell.dataset is not None]
+    wanted = [cell for cell in shown if cell.delta] or shown
+    distinct = dict.fromkeys((str(cell.dataset), cell.metric) for cell in wanted)
+    texts = [_detectable(*each, cells, samples[each[1].column]) for each in distinct]
     found = enumeration(filter(None, texts))
     return f" Smallest detectable difference (paired t-test, 5 %, power 80 %): {found}." if found else ""
 
 
-def _detectable(column: Column, cells: Sequence[PlannedCell], samples: Mapping[CellKey, Sample]) -> str:
-    """From the pooled standard deviation of the differences to the column's best cell."""
+def _detectable(dataset: str, metric: Metric, cells: Sequence[PlannedCell], samples: Mapping[CellKey, Sample]) -> str:
+    """From the pooled standard deviation of the differences to the best cell of the dataset."""
     by_reading: dict[str | None, list[Sample]] = {}
-    for cell in (cell for cell in cells if cell.dataset == column.dataset):
+    for cell in (cell for cell in cells if cell.dataset == dataset):
         by_reading.setdefault(cell.reading, []).append(samples.get(cell.key, EMPTY))
-    pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, column)]
+    pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, metric)]
     if not pairs:
         return ""
     pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
@@ -132,14 +144,14 @@ def _detectable(column: Column, cells: Sequence[PlannedCell], samples: Mapping[C
     if n >= GENEROUS_FROM:
         return ""
     value = minimum_detectable_difference(pooled, n)
-    unit = {"%": " points", "": ""}.get(column.metric.unit, f" {column.metric.unit}")
-    return f"{column.dataset} {column.metric.label} {value:.{column.metric.decimals}f}{unit}"
+    unit = {"%": " points", "": ""}.get(metric.unit, f" {metric.unit}")
+    return f"{dataset} {metric.label} {value:.{metric.decimals}f}{unit}"
 
 
-def _to_the_best(samples: Sequence[Sample], column: Column) -> list[tuple[Sample, Sample]]:
+def _to_the_best(samples: Sequence[Sample], metric: Metric) -> list[tuple[Sample, Sample]]:
     """Every sample of several seeds with the best of them, which is left out itself."""
     known = [sample for sample in samples if sample.n >= 2]
-    best = best_sample(known, higher_is_better=column.metric.higher_is_better) if known else EMPTY
+    best = best_sample(known, higher_is_better=metric.higher_is_better) if known else EMPTY
     return [(sample, best) for sample in known if sample is not best]
 
 
@@ -203,7 +215,7 @@ _SAMPLERS = {"tpe": "TPE", "gp": "a Gaussian process", "random": "chance", "qmc"
 
 
 def _on_test(table: Table) -> str:
-    if not any(column.metric.selected_on_test for column in table.columns):
+    if not any(metric.selected_on_test for metric in table.metrics):
         return ""
     return (
         "† Selected on test: the best epoch on the test classes, as some papers report it; optimistic, and not "
@@ -240,7 +252,7 @@ def _failures(replicates: "pd.DataFrame", cells: Sequence[PlannedCell]) -> str:
 
 def _without_value(replicates: "pd.DataFrame", table: Table, cells: Sequence[PlannedCell]) -> str:
     texts = []
-    for metric in dict.fromkeys(column.metric for column in table.columns):
+    for metric in table.metrics:
         absent = (replicates["status"] == "complete") & valid_values(replicates, metric.column).isna()
         parts = list(_per_cell(replicates, absent, cells))
         texts += [f"{metric.label}: {enumeration(parts, limit=4)}"] if parts else []
@@ -262,7 +274,7 @@ def _count_texts(counts: "pd.DataFrame", cells: Sequence[PlannedCell]) -> Iterat
     for key, affected, planned in counts.itertuples(name=None):
         cell = by_key[key]
         place = ", ".join(filter(None, [cell.dataset, setting_text(dict(cell.axes))]))
-        yield f"{cell.method} ({place}) {affected} of {planned}"
+        yield f"{cell.label} ({place}) {affected} of {planned}"
 
 
 def _unfinished(replicates: "pd.DataFrame") -> str:

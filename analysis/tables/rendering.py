@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 from analysis.tables.csv_text import csv_text
+from analysis.tables.html import html, html_document
 from analysis.tables.latex import latex, latex_document
 from analysis.tables.markdown import markdown
 from analysis.tables.model import Table
+from analysis.tables.typst import typst
 from trainables.errors import DmlStudyError
 from trainables.parts import nearest
 
@@ -13,12 +15,16 @@ FORMATS: dict[str, Callable[[Table], str]] = {
     "markdown": markdown,
     "latex": latex,
     "latex-document": latex_document,
+    "html": html,
+    "html-document": html_document,
+    "typst": typst,
     "csv": csv_text,
 }
 
 
 def render(table: Table, format: str) -> str:
-    """The table as text in one of `FORMATS`; "latex-document" compiles alone.
+    """The table as text in one of `FORMATS`; "latex-document" compiles alone,
+    "html-document" is a page.
 
     Raises:
         DmlStudyError: there is no such format.

@@ -53,8 +53,8 @@ def _parts(table: Table, fits: Callable[[Table], bool]) -> list[Table]:
 def _part(table: Table, group: tuple[int, ...]) -> Table:
     columns = tuple(table.columns[index] for index in group)
     rows = tuple(replace(row, cells=tuple(row.cells[index] for index in group)) for row in table.rows)
-    name = columns[0].dataset if table.grouped_by == "dataset" else columns[0].metric.title
-    return replace(table, title=f"{table.title}: {name}", columns=columns, rows=rows)
+    name = columns[0].headers[0] if len(columns[0].headers) > 1 else ""
+    return replace(table, title=": ".join(filter(None, [table.title, name])), columns=columns, rows=rows)
 
 
 def _grid(table: Table, *, stacked: bool) -> "RichTable":
@@ -67,10 +67,10 @@ def _grid(table: Table, *, stacked: bool) -> "RichTable":
     grid = RichTable(box=box.SIMPLE_HEAD, title=Text(table.title, style="bold"), title_justify="left", pad_edge=False)
     for field in layout.fields:
         label = field.label.replace(" ", "\n") if stacked and not field.numeric else field.label
-        header = Text("\n".join(filter(None, [field.group, label])))
+        header = Text("\n".join(filter(None, [*field.groups, label])))
         grid.add_column(header, justify="right" if field.numeric else "left", overflow="fold", no_wrap=field.numeric)
     for index, row in enumerate(layout.body):
-        last = layout.blocks[index] != layout.blocks[min(index + 1, len(layout.body) - 1)]
+        last = index + 1 < len(layout.body) and layout.starts_block(index + 1)
         grid.add_row(*map(_entry, row), end_section=last)
     return grid
 
@@ -78,5 +78,6 @@ def _grid(table: Table, *, stacked: bool) -> "RichTable":
 def _entry(entry: Entry) -> "Text":
     from rich.text import Text
 
-    text = Text(entry.main, style="bold" if entry.bold else "")
-    return text.append(f" {entry.tail}", style="dim not bold") if entry.tail else text
+    style = " ".join(["bold"] * entry.bold + ["underline"] * entry.underlined)
+    text = Text(entry.main, style=style)
+    return text.append(f" {entry.tail}", style="dim not bold not underline") if entry.tail else text

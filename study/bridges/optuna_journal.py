@@ -43,26 +43,26 @@ def export_optuna(ledger: Ledger, target: Path) -> list[TrialStudy]:
 
 def _write(storage: Any, study: TrialStudy, ours: Mapping[str, str]) -> None:
     optuna = import_optuna()
-    direction = "minimize" if study.minimized else "maximize"
-    made = optuna.create_study(storage=storage, study_name=study.name, direction=direction)
+    directions = ["minimize" if study.minimized else "maximize", *(["minimize"] if study.cost else [])]
+    made = optuna.create_study(storage=storage, study_name=study.name, directions=directions)
     made.set_user_attr(_OURS, ours)
-    made.set_metric_names([study.metric])
+    made.set_metric_names([study.metric, *([study.cost] if study.cost else [])])
     for key, value in study.notes.items():
         made.set_user_attr(key, value)
     distributions = {key: _distribution(each) for key, each in study.space.items()}
     for number, trial in enumerate(study.trials):
-        made.add_trial(_frozen(trial, number, distributions))
+        made.add_trial(_frozen(trial, number, distributions, two=study.cost is not None))
 
 
-def _frozen(trial: Trial, number: int, distributions: Mapping[str, Any]) -> Any:
+def _frozen(trial: Trial, number: int, distributions: Mapping[str, Any], *, two: bool) -> Any:
     optuna = import_optuna()
     state = optuna.trial.TrialState[_STATES[trial.state]]
-    last = trial.curve[max(trial.curve)] if trial.state == "pruned" and trial.curve else None
     return optuna.trial.FrozenTrial(
         number=number,
         trial_id=-1,  # given by the storage
         state=state,
-        value=trial.value if trial.value is not None else last,  # Optuna's own of a pruned trial
+        value=None,
+        values=_values(trial, two=two),
         datetime_start=_local(trial.started),
         datetime_complete=_local(trial.ended or trial.started) if state.is_finished() else None,
         params=dict(trial.params),
@@ -71,6 +71,15 @@ def _frozen(trial: Trial, number: int, distributions: Mapping[str, Any]) -> Any:
         system_attrs={},
         intermediate_values=dict(trial.curve),
     )
+
+
+def _values(trial: Trial, *, two: bool) -> list[float] | None:
+    """Of a pruned trial Optuna's own: its last intermediate value; of two objectives none."""
+    if two:
+        return None if trial.value is None or trial.cost is None else [trial.value, trial.cost]
+    last = trial.curve[max(trial.curve)] if trial.state == "pruned" and trial.curve else None
+    value = trial.value if trial.value is not None else last
+    return None if value is None else [value]
 
 
 def _local(time: datetime | None) -> datetime:

@@ -50,6 +50,11 @@ class Outcomes:
         found = (self._value(run_id, metric) for run_id in run_ids)
         return [value for value in found if value is not None]
 
+    def cost(self, run_ids: Sequence[str], column: str) -> float:
+        """The mean of a column over complete runs; infinite where one lacks it: what is not known is the dearest."""
+        costs = [self._rows[run_id][column] for run_id in run_ids]
+        return math.inf if None in costs else math.fsum(costs) / len(costs)
+
     def told(self, run_id: str, metric: str) -> dict[str, Any]:
         """Status and value of one run, as JSON values."""
         status = self._rows[run_id]["status"] if run_id in self._rows else "unfinished"

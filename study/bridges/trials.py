@@ -17,13 +17,21 @@ from trainables.metrics import lower_is_better
 
 Row = Mapping[str, Any]
 
+_TOLD = (
+    *("method", "axes", "cell_id", "sampler", "scheduler", "prune_replicates", "cost", "tolerance"),
+    *("seeds", "folds", "select_by", "chosen", "front"),
+)
+"""What of a search's record stands with its study."""
+
 
 @dataclass(frozen=True)
 class Trial:
     """One setting.
 
     Attributes:
-        value: mean over its runs; None where one failed, was stopped, or is not finished.
+        value: mean over its runs; None where one failed, was stopped, or is not finished. A setting that was worse
+            before all its replicates were trained is pruned and has the mean of those.
+        cost: mean cost of its runs where the search has one; infinite where it is not known.
         curve: epoch -> mean over its runs, at epochs that all of them evaluated.
         started, ended: first start and last end of its runs; None where none has ended.
         notes: JSON values.
@@ -32,6 +40,7 @@ class Trial:
     params: Mapping[str, Any]
     state: State
     value: float | None
+    cost: float | None
     curve: Mapping[int, float]
     started: datetime | None
     ended: datetime | None
@@ -44,12 +53,14 @@ class TrialStudy:
 
     Attributes:
         metric: column that values are of.
+        cost: column of the second objective, which is minimized; None where there is none.
         space: what stands behind the parameters.
         notes: JSON values.
     """
 
     name: str
     metric: str
+    cost: str | None
     space: Mapping[str, Distribution]
     trials: Sequence[Trial]
     notes: Mapping[str, Any]
@@ -86,28 +97,32 @@ class _Maker:
     def of_search(self, search: Row) -> TrialStudy:
         """Settings in number order: a trial's number is the setting's."""
         metric = f"val_{search['select_by']}"
-        recorded = self.records.load(search["cell_id"])
+        recorded, begun = self.records.load(search["cell_id"]), self.records.begun(search["cell_id"])
         count = next(number for number in range(len(recorded) + 1) if number not in recorded)
         numbers = range(min(count, search["trials"]))
-        trials = [self._setting(search, number, recorded[number], metric) for number in numbers]
-        kept = ("method", "axes", "cell_id", "sampler", "scheduler", "seeds", "folds", "select_by", "chosen")
+        trials = [self._setting(search, number, recorded[number], begun[number], metric) for number in numbers]
         space = {key: DISTRIBUTIONS[each["distribution"]](**each) for key, each in search["space"].items()}
         return TrialStudy(
             self._name(search["method"], search["axes"]),
             metric,
+            search.get("cost"),
             _plain(space),
             trials,
-            {key: search[key] for key in kept},
+            {key: search[key] for key in _TOLD if key in search},
         )
 
-    def _setting(self, search: Row, number: int, record: Row, metric: str) -> Trial:
+    def _setting(self, search: Row, number: int, record: Row, begun: Sequence[Row], metric: str) -> Trial:
         known: Row = next((each for each in search["settings"] if each["number"] == number), {})
         notes: dict[str, Any] = {"setting": number}
         if error := known.get("error"):
             notes["error"] = error
         if number == search["chosen"]:
             notes |= {"chosen": True, **self._confirmed(search)}
-        trial = self._trial(record["params"], record["runs"], metric, notes)
+        if skipped := len(record["runs"]) - len(begun):
+            notes["skipped replicates"] = skipped
+        trial = self._trial(record["params"], begun, metric, notes, cost=search.get("cost"))
+        if trial.state == "complete" and skipped:
+            return replace(trial, state="pruned")
         # The cutoffs of this search may have ended a run that another search trained on; the plan knows.
         stopped = trial.state == "complete" and known.get("state") == "pruned"
         return replace(trial, state="pruned", value=None) if stopped else trial
@@ -134,13 +149,13 @@ class _Maker:
         keys = dict.fromkeys(key for each in params for key in each)
         space: dict[str, Distribution] = {key: _choice(each[key] for each in params if key in each) for key in keys}
         notes = {"method": method, "dataset": dataset, "select_by": self.plan["protocol"].get("select_by")}
-        return TrialStudy(self._name(method, {"dataset": dataset}), metric, space, trials, notes)
+        return TrialStudy(self._name(method, {"dataset": dataset}), metric, None, space, trials, notes)
 
     def _cell(self, index: int, params: Mapping[str, Any], metric: str) -> Trial:
         notes = {"cell": index, **self.outcomes.of_cell(index)}
         return self._trial(params, self.plan["cells"][index]["replicates"], metric, notes)
 
-    def _trial(self, params: Row, runs: Sequence[Row], metric: str, notes: Row) -> Trial:
+    def _trial(self, params: Row, runs: Sequence[Row], metric: str, notes: Row, *, cost: str | None = None) -> Trial:
         ids = [run["run_id"] for run in runs]
         values = self.outcomes.values(ids, metric)
         state = self.outcomes.state(ids, metric)
@@ -150,6 +165,7 @@ class _Maker:
             {key: plain_value(value) for key, value in params.items()},
             state,
             math.fsum(values) / len(values) if state == "complete" else None,
+            self.outcomes.cost(ids, cost) if cost and state == "complete" else None,
             self.outcomes.curve(ids, metric),
             *self.outcomes.span(ids),
             {**notes, "runs": told},

@@ -6,12 +6,14 @@ from study.cli import (
     comparing,
     datasets,
     doctor,
+    evaluating,
     exporting,
     importing,
     inspecting,
     invalidating,
     picturing,
     planning,
+    publishing,
     reporting,
     running,
 )
@@ -41,6 +43,8 @@ app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
 app.command("plot-run", rich_help_panel="Results")(picturing.plot_run)
+app.command("published", rich_help_panel="Results")(publishing.published)
+app.command("evaluate", rich_help_panel="Results")(evaluating.evaluate)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")
 app.command("import", rich_help_panel="Results")(importing.import_)
 app.add_typer(datasets.app, name="datasets", rich_help_panel="This machine")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from study.cli import options
+
 if TYPE_CHECKING:
     from study.bridges.runs import StudyRuns
     from trainables.ledger import Ledger
@@ -21,12 +23,13 @@ def optuna(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FILE", help="By default `<results>/exports/optuna.journal`.")
     ] = None,
+    results: options.Results = None,
 ) -> None:
     """Write an Optuna journal: searches with their trials, and compared settings. optuna-dashboard opens it."""
     from study.bridges.optuna_journal import export_optuna
     from study.cli.finding import open_ledger
 
-    ledger = open_ledger(study, None)
+    ledger = open_ledger(study, results)
     target = to or _default(ledger, "optuna.journal")
     studies = export_optuna(ledger, target)
     trials = sum(len(each.trials) for each in studies)
@@ -39,13 +42,14 @@ def tensorboard(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="By default `<results>/exports/tensorboard`.")
     ] = None,
+    results: options.Results = None,
 ) -> None:
     """Write TensorBoard event files: curves over epochs, metrics of the selected epoch, a table of hyperparameters."""
     from study.bars import DataBars
     from study.bridges.tensorboard_events import export_tensorboard
     from study.cli.finding import open_ledger
 
-    ledger = open_ledger(study, None)
+    ledger = open_ledger(study, results)
     runs, target = _runs(ledger), to or _default(ledger, "tensorboard")
     with DataBars() as bars:
         export_tensorboard(runs, target, progress=bars)
@@ -63,6 +67,7 @@ def mlflow(
             help="An SQLite file, by default `<results>/exports/mlflow.db`, or a tracking URI: http://host:5000.",
         ),
     ] = None,
+    results: options.Results = None,
 ) -> None:
     """Bring an MLflow experiment up to date: parameters, metrics over epochs, and tags of every finished run."""
     from study.bars import DataBars
@@ -70,7 +75,7 @@ def mlflow(
     from study.cli.finding import open_ledger
     from trainables.ledger.places import is_address
 
-    ledger = open_ledger(study, None)
+    ledger = open_ledger(study, results)
     runs, store = _runs(ledger), to or str(_default(ledger, "mlflow.db"))
     with DataBars() as bars:
         done = export_mlflow(runs, store, progress=bars)
@@ -87,13 +92,14 @@ def wandb(
     to: Annotated[
         Path | None, typer.Option("--to", metavar="FOLDER", help="By default `<results>/exports/wandb`.")
     ] = None,
+    results: options.Results = None,
 ) -> None:
     """Write offline runs of Weights & Biases, which `wandb sync` uploads. Nothing is sent."""
     from study.bars import DataBars
     from study.bridges.wandb_runs import export_wandb
     from study.cli.finding import open_ledger
 
-    ledger = open_ledger(study, None)
+    ledger = open_ledger(study, results)
     runs, target = _runs(ledger), to or _default(ledger, "wandb")
     with DataBars() as bars:
         export_wandb(runs, target, progress=bars)

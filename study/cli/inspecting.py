@@ -139,7 +139,7 @@ def _print_study(console: "Console", study: _Study) -> None:
     _print_runs(console, "failed", failed, study.titles)
     if failed:
         console.print(f"  `dml-study logs {next(iter(failed))[:8]}` has the whole error", markup=False)
-    console.print(f"  {_at_work(study) or _next(study.plan, study.ledger.location, counts, waiting)}", markup=False)
+    console.print(f"  {_at_work(study) or _next(study, counts, waiting)}", markup=False)
 
 
 def _settling(plan: Mapping[str, Any]) -> list[str]:
@@ -155,11 +155,13 @@ def _at_work(study: _Study) -> str:
     return f"{names[0]} is at work (start {study.drivers[0].generation})" if names else ""
 
 
-def _next(plan: Mapping[str, Any], where: str, counts: Mapping[str, int], waiting: int) -> str:
+def _next(study: _Study, counts: Mapping[str, int], waiting: int) -> str:
+    from study.cli.settling_view import due_for_a_look
     from study.wording import results_argument, spec_argument
 
+    plan, where = study.plan, study.ledger.location
     run = f"dml-study run {spec_argument(plan['spec'])}"
-    if waiting or any(_open(search) for search in plan.get("searches", ())):
+    if waiting or any(map(_open, plan.get("searches", ()))) or due_for_a_look(plan, study.states):
         return f"nothing is at work; `{run}` goes on"
     return f"next: `{run} --retry-failed`" if counts["failed"] else f"next: `dml-study table {results_argument(where)}`"
 

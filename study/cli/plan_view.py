@@ -52,7 +52,7 @@ def print_plan(plan: Plan, ledger: Ledger | None, folder: Place, *, limit: int) 
     if plan.settling:
         for line in settling_lines(plan.settling.record()):
             console.print(line, markup=False)
-        console.print(f"{plan.settling.spared} runs of further seeds wait for what these claims need")
+        console.print(f"{len(plan.settling.spared)} runs of further seeds wait for what these claims need")
     due = _open_runs(plan, commits)
     for line in [*estimate_lines(due, ledger), *packing_lines(due), *(retried_lines(ledger) if ledger else [])]:
         console.print(line, markup=False)

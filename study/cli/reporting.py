@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -20,44 +20,114 @@ Metrics = Annotated[
     typer.Option("--metric", "-m", metavar="METRIC", help="map_at_r, recall_at_2, ...; may be repeated."),
 ]
 LIST = "list"
-_FORMATS = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
+_ARRANGED, _SHOWN = "Rows and columns", "What is shown"
+_FORMATS = {".md": "markdown", ".tex": "latex", ".csv": "csv", ".html": "html-document", ".typ": "typst"}
+_KEYS = "method, dataset, metric, study, readout, or a compared parameter such as synthesis.ratio"
 
 
 def table(
     studies: Studies,
     metric: Metrics = None,
-    format_: Annotated[
+    rows: Annotated[
         str | None,
         typer.Option(
-            "--format",
-            "-f",
-            metavar="FORMAT",
-            callback=one_of(*_FORMATS.values(), "latex-document"),
-            help="markdown, latex, latex-document or csv (with columns for the protocol); by default what the file's "
-            "suffix says.",
+            metavar="KEY[,KEY...]", help=f"What names the rows, outermost first: {_KEYS}.", rich_help_panel=_ARRANGED
         ),
     ] = None,
-    best: Annotated[
+    columns: Annotated[
         str | None,
         typer.Option(
-            metavar="METRIC", help="One row per method, its setting chosen by this validation metric: val_map_at_r."
+            metavar="KEY[,KEY...]",
+            help="What names the columns, in grouped headers. Keys in neither are added: dataset and metric here, "
+            "others to the rows.",
+            rich_help_panel=_ARRANGED,
         ),
-    ] = None,
-    sort: Annotated[
-        str | None, typer.Option(metavar="METRIC", help="Best row first by this metric; else the spec's order.")
     ] = None,
     group: Annotated[
         str,
         typer.Option(
             metavar="HEADER",
             callback=one_of("dataset", "metric"),
-            help="What the upper header names: dataset or metric.",
+            help="Without --columns: what the upper header names, dataset or metric.",
+            rich_help_panel=_ARRANGED,
         ),
     ] = "dataset",
+    best: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="One row per method, its setting chosen by this validation metric: val_map_at_r.",
+            rich_help_panel=_ARRANGED,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="METRIC",
+            help="Best row first by this metric; else the spec's order.",
+            rich_help_panel=_ARRANGED,
+        ),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="Of several studies, show rows once that are the very same runs; else each study has its rows.",
+            rich_help_panel=_ARRANGED,
+        ),
+    ] = False,
+    show: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT[,WHAT...]",
+            help="What stands beside a mean: std, interval (95 % t-interval), n, delta (to the baseline); or mean.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = "std,n,delta",
+    mark: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            callback=one_of("best", "second", "none"),
+            help="best: bold by significance; second: the second best underlined too; none.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = "best",
+    check: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY[=VALUE]",
+            help="A column of check marks: rows that have this parameter, part or value; may be repeated. Examples: "
+            "synthesis, head.layer_norm, synthesis=memvir.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    with_published: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILTER",
+            help="Numbers of papers below, with their protocols: all, or KEY=VALUE[,...] as in `published`.",
+            rich_help_panel=_SHOWN,
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            callback=one_of(*_FORMATS.values(), "latex-document", "html"),
+            help="markdown, latex, latex-document, html, html-document, typst or csv (with columns for the protocol); "
+            "by default what the file's suffix says.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write to this .md, .tex or .csv file instead of the terminal."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write to this .md, .tex, .html, .typ or .csv file instead of the terminal.",
         ),
     ] = None,
 ) -> None:
@@ -65,10 +135,30 @@ def table(
     from analysis import comparison_table
 
     format_ = format_ or by_suffix(output, _FORMATS)
+    results = load_results(studies)
     built = comparison_table(
-        load_results(studies), metrics=metric, best=best, sort=sort, group="metric" if group == "metric" else "dataset"
+        results,
+        metrics=metric,
+        best=best,
+        sort=sort,
+        group="metric" if group == "metric" else "dataset",
+        rows=_listed(rows),
+        columns=_listed(columns),
+        show=_listed(show) or (),
+        mark=cast(Literal["best", "second", "none"], mark),
+        check=check or (),
+        studies="merged" if merge else "apart",
     )
+    if with_published is not None:
+        from analysis.publications import parse_filters
+        from analysis.tables import with_published as quoting
+
+        built = quoting(built, results, parse_filters(with_published.split(",")))
     _print(built, format_, output)
+
+
+def _listed(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
 def load_results(studies: list[str]) -> "Results":

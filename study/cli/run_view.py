@@ -13,6 +13,7 @@ from rich.text import Text
 from analysis.metrics import describe
 from study.cli.common import console_out
 from study.cli.finding import FoundRun, known_titles, run_config
+from trainables.ledger import evaluations
 
 _FACTS = ("status", "attempt", "attempts", "study", "dataset", "stage", "seed", "fold", "selected_epoch")
 _COSTS = (
@@ -30,7 +31,9 @@ def print_run(found: FoundRun) -> None:
     console.print(f"in {found.ledger.location}\n", markup=False)
     if found.run_id in found.ledger.commits():
         rows = found.ledger.read("runs").to_pylist()
-        _print_row(console, next(row for row in rows if row["run_id"] == found.run_id))
+        row = next(row for row in rows if row["run_id"] == found.run_id)
+        added = evaluations.known(found.ledger).get((found.run_id, row["attempt"]), {})
+        _print_row(console, {**row, "extra": [*added.items(), *(row["extra"] or [])]})
     else:
         console.print("not finished yet; no rows\n")
     console.print("configuration", style="bold")
@@ -39,7 +42,7 @@ def print_run(found: FoundRun) -> None:
 
 def _print_row(console: Console, row: dict[str, Any]) -> None:
     metrics = {key: value for key, value in row.items() if key.startswith(("val_", "test_", "best_test_"))}
-    metrics.update(dict(row["extra"] or []))
+    metrics = {**dict(row["extra"] or []), **{key: value for key, value in metrics.items() if value is not None}}
     shown = {key: describe(key).text(value) for key, value in sorted(metrics.items()) if value is not None}
     if shown:
         _print_grid(console, "metrics", shown)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from study.costs import CostBook, spent
@@ -10,7 +10,7 @@ from study.launch.adopt import adopt_siblings
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
-from study.launch.places import Setting, make_ready
+from study.launch.places import Setting, environment, make_ready
 from study.launch.progress import LiveView
 from study.launch.sharding import refuse_forgetting, refuse_unsharded
 from study.launch.signals import StopRequest
@@ -37,11 +37,13 @@ class _Work:
         plan: with the cells of all searches that are over.
         before: how the ledger's runs had ended when the launch began, and those copied since.
         adopted: runs copied from sibling studies.
+        begun: runs that were due in some round; none is due twice.
     """
 
     plan: Plan
     before: dict[str, Commit]
     adopted: int = 0
+    begun: set[str] = field(default_factory=set)
 
 
 def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions) -> Summary:
@@ -63,7 +65,8 @@ def launch(plan: Plan, *, results: Place, spec_text: str, options: LaunchOptions
             with Machines(options.address, gpus=_needs_gpus(plan), plugins=plan.spec.plugins) as machines:
                 book = CostBook(ledger, budget=plan.spec.budget)
                 gate = Gate(book, budget=plan.spec.budget, limit=options.limit)
-                packing = Packing(ledger, expect=book.expect)
+                variables = environment(options, ledger.location)
+                packing = Packing(ledger, expect=book.expect, environment=variables)
                 parts = Parts(ledger, lease, options, stop, machines, book, gate, packing)
                 work = _begin(plan, parts, spec_text=spec_text)
                 if options.stage != "confirm" and options.policy != "only-cache":
@@ -170,6 +173,7 @@ def _confirm(work: _Work, parts: Parts) -> None:
     """Trains what is due; where claims decide on more seeds, again until they need none."""
     while not parts.stop.requested:
         due = _due(work, parts)
+        parts.book.expect(due)
         if not parts.gate.admits_any(planned.run_id for planned in due):
             return
         _train(due, plan=work.plan, parts=parts)
@@ -177,7 +181,6 @@ def _confirm(work: _Work, parts: Parts) -> None:
             return
         work.plan, _ = opened(work.plan, parts.ledger)
         parts.ledger.write_plan(work.plan.record())
-        parts = replace(parts, options=replace(parts.options, policy="only-missing", retry_failed=False))
 
 
 def _due(work: _Work, parts: Parts) -> list[PlannedRun]:
@@ -196,16 +199,26 @@ def _due(work: _Work, parts: Parts) -> list[PlannedRun]:
         only=options.only,
         has_kept=lambda planned: all(ledger.exists(KEPT_KEYS[kind](planned.run_id)) for kind in planned.kept),
     )
-    due = [planned for planned in due if planned.run_id in own]
+    if options.policy == "always" and not work.begun:
+        _forget_evidence(plan, ledger, only=options.only)
+    due = [planned for planned in due if planned.run_id in own - work.begun]
+    work.begun.update(planned.run_id for planned in due)
     again = [planned.run_id for planned in due if planned.run_id in commits]
     if again and options.shard is not None:
         refuse_forgetting(again)
-    if options.policy == "always":
-        forget_looks(ledger)
     ledger.forget(*again)
     if options.policy == "always":
         _drop_checkpoints(ledger, due)
     return due
+
+
+def _forget_evidence(plan: Plan, ledger: Ledger, *, only: Sequence[str]) -> None:
+    """Looks, and runs of further seeds, must not decide about runs that are trained again."""
+    forget_looks(ledger)
+    if plan.settling is not None:
+        further = due_runs(replace(plan, runs=plan.settling.spared), {}, policy="always", only=only)
+        ledger.forget(*({planned.run_id for planned in further} & ledger.commits().keys()))
+        _drop_checkpoints(ledger, further)
 
 
 def _drop_checkpoints(ledger: Ledger, runs: Sequence[PlannedRun]) -> None:

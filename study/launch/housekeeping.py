@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from trainables.ledger import Ledger
+from trainables.ledger.haste import at_once
 
 _INTERVAL_SECONDS = 20.0
 
@@ -37,6 +38,9 @@ class Housekeeping:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        if kind is KeyboardInterrupt:
+            at_once(self._thread.join)
+            return
         self._thread.join()
         if error is None and self._failure is not None:
             raise self._failure

@@ -42,7 +42,7 @@ class _Group(NamedTuple):
 
 @dataclass(frozen=True)
 class _Past:
-    """A run that ended before it could be a trial of this launch."""
+    """A run as a scheduler knows it, whether it ended before this launch or is tried again in another trial."""
 
     trial_id: str
 
@@ -76,7 +76,7 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
         self._name, self._tuning = name, tuning
         self._groups: dict[_Group, TrialScheduler] = {}
         self._judges: dict[str, TrialScheduler] = {}
-        self._told: dict[str, int] = {}
+        self._told: dict[tuple[str, str], int] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """A run that is to stop already comes to commit what it has: nobody judges it."""
@@ -84,13 +84,14 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
         group = _group(task)
         if group is not None and not task.search.stops.ordered(task.run.run_id):
             judge = self._judges[trial.trial_id] = self._judge(group, task)
-            judge.on_trial_add(tune_controller, trial)
+            judge.on_trial_add(tune_controller, _known_as(judge, trial))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decides about the newest epoch; a run that was restarted has passed those before it."""
         news = list(self._news(trial, result))
         for passed in news[:-1]:
-            _learn(self._judges[trial.trial_id], trial, passed)
+            judge = self._judges[trial.trial_id]
+            _learn(judge, _known_as(judge, trial), passed)
         decision = self._decision(tune_controller, trial, news[-1]) if news else TrialScheduler.CONTINUE
         if decision == TrialScheduler.STOP:
             self._order(trial)  # the run stops itself when it goes on
@@ -103,7 +104,7 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         if judge := self._judges.get(trial.trial_id):
             for report in self._news(trial, result):
-                _learn(judge, trial, report)
+                _learn(judge, _known_as(judge, trial), report)
         self.on_trial_remove(tune_controller, trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
@@ -111,7 +112,7 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
 
     def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
         if judge := self._judges.pop(trial.trial_id, None):
-            judge.on_trial_remove(self._marking(tune_controller), trial)
+            judge.on_trial_remove(self._marking(tune_controller), _known_as(judge, trial))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         if self._name != "hyperband":
@@ -131,6 +132,10 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
     def _task(self, trial: Trial) -> Task:
         return self._tuning.task(trial.config["run_id"])
 
+    def _key(self, trial: Trial) -> tuple[str, str]:
+        task = self._task(trial)
+        return task.search.cell.cell_id, task.run.run_id
+
     def _judge(self, group: _Group, task: Task) -> TrialScheduler:
         """The scheduler of a group; a new one is told of the runs that have ended."""
         if group not in self._groups:
@@ -141,10 +146,10 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
 
     def _news(self, trial: Trial, result: dict[str, Any]) -> Iterator[Report]:
         """Reports of epochs that the trial's scheduler does not know; a run tells its epochs again after a restart."""
-        better = sign(self._task(trial).search.cell.select_by)
+        key, better = self._key(trial), sign(self._task(trial).search.cell.select_by)
         for epoch, value in result.get("curve", ()) if trial.trial_id in self._judges else ():
-            if epoch > self._told.get(trial.trial_id, 0):
-                self._told[trial.trial_id] = epoch
+            if epoch > self._told.get(key, 0):
+                self._told[key] = epoch
                 yield {"epoch": epoch, "score": better * value}
 
     def _decision(self, tune_controller: Any, trial: Trial, report: Report) -> str:
@@ -152,11 +157,11 @@ class RaySchedulers(TrialScheduler):  # type: ignore[misc]
         if not math.isfinite(report["score"]):
             return str(TrialScheduler.STOP)
         judge = self._judges[trial.trial_id]
-        return str(judge.on_trial_result(self._marking(tune_controller), trial, report))
+        return str(judge.on_trial_result(self._marking(tune_controller), _known_as(judge, trial), report))
 
     def _order(self, trial: Trial) -> None:
         """Puts on record that a run stops after the last epoch that was told."""
-        task, epoch = self._task(trial), self._told[trial.trial_id]
+        task, epoch = self._task(trial), self._told[self._key(trial)]
         task.search.stops.order(task.run.run_id, epoch)
 
     def _marking(self, tune_controller: Any) -> Any:
@@ -200,6 +205,11 @@ def _ended(task: Task, group: _Group) -> Iterator[tuple[_Past, list[Report]]]:
         if _group(Task(run, {}, search)) == group:
             values = sorted(search.stops.counting(run).items())
             yield _Past(run_id), [{"epoch": epoch, "score": better * value} for epoch, value in values]
+
+
+def _known_as(judge: TrialScheduler, trial: Trial) -> Any:
+    """The same for all trials of a run, which ran out of memory, say; HyperBand pauses and stops the trial itself."""
+    return trial if isinstance(judge, HyperBandScheduler) else _Past(trial.config["run_id"])
 
 
 def _learn_all(judge: TrialScheduler, past: _Past, reports: list[Report]) -> None:

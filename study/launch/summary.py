@@ -146,4 +146,4 @@ def _settled(plan: Plan) -> dict[str, Any]:
         return {}
     standings = plan.settling.standings
     settled = sum(standing.settled for standing in standings)
-    return {"claims": len(standings), "claims_settled": settled, "spared": plan.settling.spared}
+    return {"claims": len(standings), "claims_settled": settled, "spared": len(plan.settling.spared)}

@@ -32,10 +32,16 @@ def smallest_gpu() -> Gpu:
     return min((gpu for gpu in found if gpu.memory), key=lambda gpu: gpu.memory, default=Gpu("", 0))
 
 
-def measured_needs(runs: Mapping[str, PlannedRun], *, session: Mapping[str, Any]) -> dict[str, float]:
+def measured_needs(
+    runs: Mapping[str, PlannedRun], *, session: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, float]:
     """Bytes of GPU memory that runs need, by their key; those that cannot be measured are left out.
 
     Each is tried in a process of its own with a GPU of its own, as many at a time as there are GPUs.
+
+    Args:
+        session: what runs of the launch are told.
+        environment: variables of the driver that workers of a cluster lack.
     """
     import ray
 
@@ -43,7 +49,9 @@ def measured_needs(runs: Mapping[str, PlannedRun], *, session: Mapping[str, Any]
 
     probe = ray.remote(num_gpus=1, max_calls=1, max_retries=0)(needed_memory)
     asked = {
-        key: probe.options(num_cpus=run.resources.cpu).remote(run.config.model_dump_json(), session=session)
+        key: probe.options(num_cpus=run.resources.cpu).remote(
+            run.config.model_dump_json(), session=session, environment=environment
+        )
         for key, run in runs.items()
     }
     found = {key: _result(task) for key, task in asked.items()}

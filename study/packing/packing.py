@@ -13,6 +13,7 @@ from study.packing.shares import Gpu, in_words, larger, share_of
 from study.plan import PlannedRun, Resources
 from trainables.config import RunConfig
 from trainables.ledger import Ledger
+from trainables.shipped import NO_VARIABLES
 
 if TYPE_CHECKING:
     from study.launch.signals import StopRequest
@@ -28,12 +29,20 @@ class Packing:
         enlarged: runs of this launch that got a larger share because they ran out of memory.
     """
 
-    def __init__(self, ledger: Ledger, *, expect: Callable[[Iterable[PlannedRun]], None] = lambda runs: None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        expect: Callable[[Iterable[PlannedRun]], None] = lambda runs: None,
+        environment: Mapping[str, str] = NO_VARIABLES,
+    ) -> None:
         """
         Args:
             expect: told of runs with the share that they get, for what they will cost.
+            environment: variables of the driver that workers of a cluster lack.
         """
         self._ledger, self._book, self._expect = ledger, PackingBook(ledger), expect
+        self._environment = environment
         self._runs: dict[str, PlannedRun] = {}
         self._kinds: dict[int, tuple[RunConfig, str]] = {}
         self._gpu = Gpu("", 0)
@@ -78,7 +87,7 @@ class Packing:
         if not probes:
             return
         _tell(f"packing: measuring the GPU memory of {len(probes)} kinds of runs")
-        found = measured_needs(probes, session=session)
+        found = measured_needs(probes, session=session, environment=self._environment)
         for kind, need in found.items():
             self._book.note("needs", self._gpu.title, kind, need)
         if unknown := len(probes) - len(found):

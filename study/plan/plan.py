@@ -1,6 +1,6 @@
 """What a study consists of: cells, their replicates, and the distinct runs behind them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -148,13 +148,19 @@ class Plan:
             "spec": str(self.spec.path),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "axes": list(self.axes),
-            "methods": [{"name": name, "baseline": baseline} for name, baseline in self.methods.items()],
+            "methods": list(self._method_records()),
             "claims": [{"better": claim.better, "worse": claim.worse, "metric": claim.metric} for claim in self.claims],
             "protocol": dict(self.protocol),
             "cells": [_cell_record(cell) for cell in self.cells],
             **({"searches": [search.record() for search in self.searches]} if self.searches else {}),
             **({"settling": self.settling.record()} if self.settling else {}),
         }
+
+    def _method_records(self) -> Iterator[dict[str, Any]]:
+        labels = {method.name: method.label for method in self.spec.methods}
+        for name, baseline in self.methods.items():
+            label = labels.get(name)
+            yield {"name": name, "baseline": baseline, **({"label": label} if label else {})}
 
 
 def _cell_record(cell: Cell) -> dict[str, Any]:

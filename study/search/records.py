@@ -1,7 +1,7 @@
 """Settings on record: written before their first run starts, and never computed again."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Protocol
 
 from trainables.errors import LedgerError
@@ -89,6 +89,14 @@ class LedgerRecords:
         ended = {f"{_FOLDER}/{cell_id}/{number}{_ENDED}" for number in numbers}
         for key in ended.intersection(self._ledger.list(f"{_FOLDER}/{cell_id}/")):
             self._ledger.delete(key)
+
+    def reopen_searches(self, run_ids: Collection[str]) -> None:
+        """The same for all settings of every search that has one of these runs: others were compared with them."""
+        keys = self._ledger.list(f"{_FOLDER}/")
+        for cell_id in {key.split("/")[1] for key in keys if key.endswith(_ENDED)}:
+            settings = self.load(cell_id)
+            if any(run["run_id"] in run_ids for record in settings.values() for run in record["runs"]):
+                self.reopen(cell_id, settings)
 
     def begun(self, cell_id: str) -> dict[int, list[Record]]:
         """Runs of each setting that were or are to be trained: all, or those until it ended early."""

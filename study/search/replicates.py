@@ -54,6 +54,8 @@ class Replicates:
         if self.rule is None:
             return candidate.runs
         if candidate.number not in self._settled:
+            if self.waits(candidate):
+                return candidate.runs[: self.rule.first]
             count = self._count(self.rule, candidate)
             if not all(self._value(run) is not None for run in candidate.runs[:count]):
                 return candidate.runs[:count]
@@ -65,6 +67,11 @@ class Replicates:
         rivals = [] if incumbent is None else self._scores(incumbent)
         known = [score for score in rivals if score is not None and math.isfinite(score)]
         return rule.trained(self._scores(candidate), known if len(known) == len(rivals) else ())
+
+    def waits(self, candidate: Candidate) -> bool:
+        """Whether runs of a setting's incumbent are missing, since they were invalidated: nothing is decided before."""
+        incumbent = None if self.rule is None else self._incumbents[candidate.number]
+        return incumbent is not None and any(self._value(run) is None for run in incumbent.runs)
 
     def lost(self, candidate: Candidate) -> bool:
         """Whether a setting was worse than its incumbent before all its runs were trained."""
@@ -91,7 +98,7 @@ class Replicates:
                 self._records.put_ended(self._cell.cell_id, candidate.number, replicates=count)
 
     def _ended(self, candidate: Candidate) -> bool:
-        return all(self._value(run) is not None for run in self.runs(candidate))
+        return not self.waits(candidate) and all(self._value(run) is not None for run in self.runs(candidate))
 
     def _scores(self, candidate: Candidate) -> list[float | None]:
         better, values = sign(self._cell.select_by), [self._value(run) for run in candidate.runs]

@@ -75,9 +75,9 @@ class Search:
 
     def score(self, candidate: Candidate) -> float | None:
         """The mean over a setting's runs, larger is better; NaN where one failed or was stopped, or the setting ended
-        before all its replicates were trained; None where one is missing."""
+        before all its replicates were trained; None where one is missing, or one of those that it is compared with."""
         known = self._scores.get(candidate.number)
-        if known is None:
+        if known is None and not self.replicates.waits(candidate):
             known = mean([self._value(run) for run in self.replicates.runs(candidate)])
             if known is None:
                 return None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from study.settling.comparisons import Comparison, comparisons, until
@@ -47,7 +47,7 @@ class Settling:
     rule: UntilSettled
     looks: tuple[int, ...]
     standings: tuple[Standing, ...]
-    spared: int
+    spared: "Mapping[str, PlannedRun]" = field(repr=False)
 
     def record(self) -> dict[str, Any]:
         """For `plan.json`."""
@@ -149,7 +149,8 @@ def _narrowed(plan: "Plan", rule: UntilSettled, counts: tuple[int, ...], standin
         replace(cell, replicates=tuple(each for each in cell.replicates if each.run_id in kept)) for cell in plan.cells
     )
     runs = {run_id: run for run_id, run in plan.runs.items() if run_id in kept}
-    settling = Settling(rule, counts, standings, spared=len(plan.runs) - len(runs))
+    spared = {run_id: run for run_id, run in plan.runs.items() if run_id not in kept}
+    settling = Settling(rule, counts, standings, spared)
     return replace(plan, cells=cells, runs=runs, settling=settling)
 
 

@@ -52,6 +52,7 @@ def read_methods(
     resolver = _Resolver(found, resources, problems)
     methods = tuple(resolver.method(name) for name in found)
     _check_baselines(methods, found, automatic, problems)
+    _check_labels(methods, found, automatic, problems)
     return methods
 
 
@@ -103,16 +104,16 @@ class _Resolver:
     def _resolved(self, name: str, below: tuple[str, ...]) -> Method:
         settings: tuple[Setting, ...] = ()
         tune: dict[str, Dimension | None] = {}
-        resources, baseline = self.resources, None
+        resources, baseline, label = self.resources, None, None
         for definition in self.found[name]:
             base = self._base(definition, (*below, name))
             if base is not None:
                 settings, tune, resources = (*settings, *base.settings), {**tune, **base.tune}, base.resources
             settings, tune = (*settings, *definition.settings), {**tune, **definition.tune}
             resources = resources.model_copy(update=definition.file.resources.model_dump(exclude_unset=True))
-            baseline = definition.file.baseline or baseline
+            baseline, label = definition.file.baseline or baseline, definition.file.label or label
         kept = {key: dimension for key, dimension in tune.items() if dimension is not None}
-        return Method(name, settings, baseline, kept, resources, self.found[name][-1].at.place)
+        return Method(name, settings, baseline, kept, resources, self.found[name][-1].at.place, label)
 
     def _base(self, definition: _Definition, below: tuple[str, ...]) -> Method | None:
         name, at = definition.file.extends, definition.at / "extends"
@@ -138,6 +139,17 @@ def _check_baselines(
             problems.add(at.place, at.key, f"unknown method '{method.baseline}'; {known}")
         elif _circle(method.name, baselines):
             problems.add(at.place, at.key, f"goes round in a circle: {' -> '.join(_circle(method.name, baselines))}")
+
+
+def _check_labels(
+    methods: Sequence[Method], found: dict[str, list[_Definition]], automatic: Sequence[str], problems: Problems
+) -> None:
+    shown = {name: name for name in automatic}
+    for method in methods:
+        other = shown.setdefault(method.label or method.name, method.name)
+        if other != method.name:
+            at = found[method.name][-1].at / "label"
+            problems.add(at.place, at.key, f"tables would call '{other}' by the same name; choose another label")
 
 
 def _circle(start: str, baselines: dict[str, str | None]) -> list[str]:

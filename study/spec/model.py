@@ -261,6 +261,8 @@ class MethodFile(Config):
     """Another method whose settings, search space and resources are the start of this one."""
     baseline: str | None = None
     """The method that tables compare this one with."""
+    label: str | None = Field(None, pattern=r"\S")
+    """What tables call it, in place of its name."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings, nested or dotted."""
     tune: dict[str, Any] = Field(default_factory=dict)

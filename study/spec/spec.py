@@ -16,7 +16,8 @@ UNTRAINED = "untrained"
 
 @dataclass(frozen=True)
 class Method:
-    """A named recipe. `settings` are those of its `extends` chain first, in the order in which they apply."""
+    """A named recipe. `settings` are those of its `extends` chain first, in the order in which they apply; `label` is
+    what tables call it."""
 
     name: str
     settings: tuple[Setting, ...]
@@ -24,6 +25,7 @@ class Method:
     tune: Mapping[str, Dimension]
     resources: Resources
     place: Place
+    label: str | None = None
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ class Study:
     runs: dict[str, Row] = field(default_factory=dict)
     epochs: list[Row] = field(default_factory=list)
     classes: list[Row] = field(default_factory=list)
+    claims: list[Row] = field(default_factory=list)
+    more: Row = field(default_factory=dict)
 
     def add(
         self,
@@ -111,15 +113,26 @@ class Study:
                 row = {"run_id": replicate["run_id"], "attempt": "0001_01", "phase": "select", "epoch": epoch}
                 self.epochs.append({**row, metric: value})
 
+    def claim(self, better: str, worse: str, metric: str = "map_at_r") -> None:
+        self.claims.append({"better": better, "worse": worse, "metric": metric})
+
+    def add_classes(self, cell: int, values: Sequence[Sequence[float]], queries: Sequence[int]) -> None:
+        """One row of test classes per replicate of a cell; they are not held against the run's own metric."""
+        for replicate, row in zip(self.cells[cell]["replicates"], values, strict=True):
+            for index, (value, images) in enumerate(zip(row, queries, strict=True)):
+                core = {"run_id": replicate["run_id"], "attempt": "0001_01", "class_index": index, "images": images}
+                self.classes.append({**core, "class_name": f"class {index}", "map_at_r": value})
+
     def plan(self) -> Row:
         return {
             "schema_version": 1,
             "study": self.name,
             "axes": self.axes,
             "methods": self.methods,
-            "claims": [],
+            "claims": self.claims,
             "protocol": self.protocol,
             "cells": self.cells,
+            **self.more,
         }
 
     def results(self) -> Results:

@@ -75,3 +75,12 @@ def test_each_dataset_has_its_own_columns_and_differing_runs_are_listed() -> Non
 
 def _untrained() -> str:
     return json.dumps(RunConfig.model_validate({"strategy": "untrained"}).model_dump(mode="json"))
+
+
+def test_runs_that_read_all_folds_count_no_fold_of_their_own() -> None:
+    made = Study(folds=2, seeds=(0,))
+    made.add("a", [0.5, 0.6])
+    made.add("joined", [0.7])
+    made.cells[1]["replicates"][0]["fold"] = None
+    rows = {row["Method"]: row for row in csv.DictReader(io.StringIO(text(made)))}
+    assert [rows[name]["glyphs folds"] for name in ("a", "joined")] == ["2", "1"]

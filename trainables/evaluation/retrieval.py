@@ -5,7 +5,7 @@ the j-th best relevant item has the rank `j + (wrong items that score at least a
 images to one point scores 0 where it has wrong items, not what the order of files happens to give.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -90,7 +90,60 @@ def retrieval_report(
         ValueError: shapes that do not belong together, NaN or infinite embeddings, an unknown distance, a depth below
             1, or no query with a relevant item.
     """
-    _check_arguments(embeddings, labels, gallery=gallery, gallery_labels=gallery_labels, ks=ks, distance=distance)
+    if any(k < 1 for k in ks):
+        raise ValueError(f"depths of Recall@k start at 1: ks={list(ks)}")
+    values, queries = [], []
+    for ranking in rankings(
+        *(embeddings, labels),
+        gallery=gallery,
+        gallery_labels=gallery_labels,
+        depth=max(ks, default=1),
+        distance=distance,
+        chunk_elements=chunk_elements,
+    ):
+        values.append(_query_metrics(ranking.hits, ranking.ranks, ranking.relevant, ks))
+        queries.append(ranking.queries)
+    counted = torch.cat(queries).cpu()
+    names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
+    return averaged(names, torch.cat(values).cpu(), labels.cpu()[counted].long(), excluded=len(labels) - len(counted))
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Where some queries find their relevant items.
+
+    Attributes:
+        queries: [b], their positions.
+        hits: [b, C], number j of the relevant item at a candidate, counted from the nearest.
+        ranks: [b, C], its rank r_j; out of reach, `int64`'s largest value, where the candidate is not relevant.
+        relevant: [b], number R of relevant items.
+    """
+
+    queries: Tensor
+    hits: Tensor
+    ranks: Tensor
+    relevant: Tensor
+
+
+def rankings(
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    gallery: Tensor | None,
+    gallery_labels: Tensor | None,
+    depth: int | None,
+    distance: Distance,
+    chunk_elements: int = CHUNK_ELEMENTS,
+) -> Iterator[Ranking]:
+    """Rankings of all queries that have a relevant item, in chunks; ranks up to R and `depth` are exact.
+
+    Args:
+        depth: None for the whole gallery; the rest as of `retrieval_report`.
+
+    Raises:
+        ValueError: as of `retrieval_report`.
+    """
+    _check_arguments(embeddings, labels, gallery=gallery, gallery_labels=gallery_labels, distance=distance)
     excludes_self = gallery is None
     items, item_labels = (
         embeddings if gallery is None else gallery,
@@ -102,16 +155,14 @@ def retrieval_report(
     if not queries.numel():
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
-    scores_of, depth = scorer(items, distance), max(int(relevant.max()), *ks, 1)
-    values = []
+    scores_of = scorer(items, distance)
+    deepest = len(items) if depth is None else max(int(relevant.max()), depth, 1)
     for rows in torch.split(queries, max(1, chunk_elements // max(items.shape))):
         scores = scores_of(embeddings[rows])
         if excludes_self:
             scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
-        hits, ranks = _ranks(scores, labels[rows], item_labels, depth)
-        values.append(_query_metrics(hits, ranks, relevant[rows], ks))
-    names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
-    return averaged(names, torch.cat(values).cpu(), labels[queries].cpu(), excluded=len(labels) - len(queries))
+        hits, ranks = _ranks(scores, labels[rows], item_labels, deepest)
+        yield Ranking(rows, hits, ranks, relevant[rows])
 
 
 def _relevant_counts(labels: Tensor, item_labels: Tensor) -> Tensor:
@@ -190,7 +241,6 @@ def _check_arguments(
     *,
     gallery: Tensor | None,
     gallery_labels: Tensor | None,
-    ks: Sequence[int],
     distance: str,
 ) -> None:
     if (gallery is None) != (gallery_labels is None):
@@ -200,8 +250,6 @@ def _check_arguments(
         check_set("gallery", gallery, gallery_labels)
         if gallery.shape[1] != embeddings.shape[1]:
             raise ValueError(f"embeddings {list(embeddings.shape)} and gallery {list(gallery.shape)} differ in D")
-    if any(k < 1 for k in ks):
-        raise ValueError(f"depths of Recall@k start at 1: ks={list(ks)}")
     if distance not in get_args(Distance):
         raise ValueError(f"unknown distance '{distance}'; known: {', '.join(get_args(Distance))}")
 

@@ -1,6 +1,6 @@
 """`export embeddings`: one part's embeddings with labels and names, and whether they give the run's own metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -67,7 +67,7 @@ def export_embeddings(ledger: Ledger, run_id: str, *, part: Part, target: Path, 
     """
     require_suffix(target)
     kept = kept_run(ledger, run_id)
-    vectors, data, source = _computed(kept, part, cache=cache)
+    vectors, data, source = part_embeddings(kept, part, cache=cache)
     content = _content(kept, data, part, vectors)
     with new_file(target) as file:
         write_embeddings(content, file)
@@ -96,11 +96,16 @@ def run_embeddings(ledger: Ledger, run_id: str, *, part: Part, cache: Path) -> R
         DataError: the run kept neither embeddings nor weights, or has no such part.
     """
     kept = kept_run(ledger, run_id)
-    vectors, data, _ = _computed(kept, part, cache=cache)
+    vectors, data, _ = part_embeddings(kept, part, cache=cache)
     return RunEmbeddings(_content(kept, data, part, vectors), data.images, _positions(data.split, part))
 
 
-def _computed(kept: KeptRun, part: Part, *, cache: Path) -> tuple[Tensor, RunData, str]:
+def part_embeddings(kept: KeptRun, part: Part, *, cache: Path) -> tuple[Tensor, RunData, str]:
+    """Raw embeddings [N, D] of a part's images, the run's data, and where they come from, in words.
+
+    Raises:
+        DataError: the run kept neither these embeddings nor its weights, or has no such part.
+    """
     run = kept.config
     found = kept.test_embeddings() if part == "test" else None
     if found is not None:
@@ -115,7 +120,7 @@ def _computed(kept: KeptRun, part: Part, *, cache: Path) -> tuple[Tensor, RunDat
         _require_count(found, data.split.test, kept)
         return found, data, "the embeddings that the run kept"
     kept.weights()  # before images are decoded for nothing
-    here = _here(run)
+    here = on_this_machine(run)
     set_numerics(here)
     data = load_run_data(here, cache=cache, everything=run.protocol.refit and part == "train")
     positions = _positions(data.split, part)
@@ -128,7 +133,7 @@ def _computed(kept: KeptRun, part: Part, *, cache: Path) -> tuple[Tensor, RunDat
     return embed(here, model, data, positions).cpu(), data, f"the weights that the run kept{where}"
 
 
-def _here(run: RunConfig) -> RunConfig:
+def on_this_machine(run: RunConfig) -> RunConfig:
     """The run on a device that this machine has."""
     if run.device == "cpu" or torch.cuda.is_available():
         return run
@@ -181,15 +186,23 @@ def _checks(kept: KeptRun, data: RunData, part: Part, vectors: Tensor, *, images
     if part == "train" or not recorded or (part == "val" and kept.config.protocol.refit):
         return ()
     found = measure(kept.config, data, vectors, part).metrics
-    checks = [Check(key, found[name], recorded[key]) for key, name in _names(recorded, found, part)]
+    checks = tuple(Check(key, found[name], recorded[key]) for key, name in _names(recorded, found, part))
+    require_same(checks, kept.run_id, images=images)
+    return checks
+
+
+def require_same(checks: Sequence[Check], run_id: str, *, images: int) -> None:
+    """
+    Raises:
+        DataError: a metric of the embeddings of so many images is not that of the row.
+    """
     allowed = _FLIPS / images
     for each in checks:
         if abs(each.exported - each.recorded) > allowed * max(1.0, abs(each.recorded)):
             raise DataError(
-                f"{each.metric} of these embeddings is {each.exported:.6f}, and run {kept.run_id} has "
+                f"{each.metric} of these embeddings is {each.exported:.6f}, and run {run_id} has "
                 f"{each.recorded:.6f}: these are not its embeddings. Nothing is written"
             )
-    return tuple(checks)
 
 
 def _names(recorded: Mapping[str, float], found: Mapping[str, float], part: Part) -> list[tuple[str, str]]:

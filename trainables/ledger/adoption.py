@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trainables.errors import LedgerError
+from trainables.ledger import evaluations
 from trainables.ledger.catalog import Catalog
 from trainables.ledger.live import next_attempt, traces
 from trainables.ledger.names import KEPT_KEYS, TABLES, Commit
@@ -28,6 +29,8 @@ def adopt(target: Place, source: Place, run_ids: Sequence[str], *, origin: str |
     for commit in missing:
         _copy_kept(target[0], source[0], commit.run_id)
     copies = {commit.run_id: _copied(commit, taken.get(commit.run_id, set())) for commit in missing}
+    renamed = {(commit.run_id, commit.attempt): copies[commit.run_id] for commit in missing}
+    evaluations.copy(target[0], source[0], renamed)
     for table in reversed(TABLES):  # `runs` last: it is the commit
         content = retried(source[0], partial(rows_of, *source, table, missing, columns=list(COLUMNS[table])))
         for run_id, rows in _by_run(content):

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from functools import partial
 
+from trainables.ledger import evaluations
 from trainables.ledger.catalog import Catalog, Folder
 from trainables.ledger.compaction import rewrite
 from trainables.ledger.names import TABLES, Commit, Table
@@ -21,6 +22,7 @@ def forget(store: Store, catalog: Catalog, run_ids: Collection[str]) -> None:
     _keep_aside(store, catalog, commits)
     for table in TABLES:  # `runs` comes first
         retried(store, partial(_forget_rows, store, catalog, table, commits))
+    evaluations.forget(store, run_ids)
 
 
 def _keep_aside(store: Store, catalog: Catalog, commits: Collection[Commit]) -> None:

@@ -15,6 +15,7 @@ from uuid import uuid4
 from trainables.errors import LedgerError
 from trainables.ledger.errors import MissingKeyError, StaleDriverError
 from trainables.ledger.generations import new_generation
+from trainables.ledger.haste import at_once
 from trainables.ledger.places import keyed
 from trainables.ledger.process import own_start_time, process_start_time
 from trainables.ledger.shards import FOLDER, Shard, is_lease
@@ -195,11 +196,17 @@ class Lease:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        if kind is KeyboardInterrupt:
+            at_once(self._leave)
+            return
+        self._leave()
+        if error is None:
+            self.check()
+
+    def _leave(self) -> None:
         if self._thread is not None:
             self._thread.join()
         self.release()
-        if error is None:
-            self.check()
 
     def _keep_renewing(self) -> None:
         while not self._stop.wait(self._interval):

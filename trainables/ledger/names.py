@@ -9,8 +9,9 @@ from typing import Literal
 
 from trainables.errors import LedgerError
 
-Table = Literal["runs", "epochs", "classes"]
+Table = Literal["runs", "epochs", "classes", "evaluations"]
 TABLES: tuple[Table, ...] = ("runs", "epochs", "classes")
+"""Those that a run writes when it ends; `evaluations` come afterwards."""
 FINAL_STATUSES = ("complete", "failed", "pruned")
 
 _RUN = r"(?P<run_id>[0-9a-f]{16})"

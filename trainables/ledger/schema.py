@@ -55,6 +55,13 @@ COLUMNS: dict[Table, dict[str, str]] = {
         **dict.fromkeys(_RETRIEVAL, "double"),
         "extra": "metrics",
     },
+    "evaluations": {
+        **_KEY,
+        **dict.fromkeys(("distance", "source"), "string"),
+        "evaluated_at": "time",
+        **dict.fromkeys(("host", "device", "git_commit", "versions"), "string"),
+        "extra": "metrics",
+    },
 }
 """Name and kind of every column; `time` is UTC in microseconds, `metrics` maps names to numbers."""
 

@@ -149,4 +149,6 @@ def _first_line(error: BaseException) -> str:
 def _remedy(table: Table) -> str:
     if table == "runs":
         return "delete it: its runs become due again"
+    if table == "evaluations":
+        return "delete it: `dml-study evaluate` computes its metrics again"
     return "delete it: its runs keep their results without these rows (delete their files in runs/ to train them again)"

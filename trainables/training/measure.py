@@ -1,5 +1,6 @@
 """Metrics of a network on the validation or the test classes of a run's data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from trainables.config import RunConfig
-from trainables.evaluation import Retrieval, label_report, retrieval_report
+from trainables.evaluation import Retrieval, label_report, retrieval_report, score
+from trainables.evaluation.names import MetricName
 from trainables.evaluation.retrieval import Distance
 from trainables.training.data import RunData
 
@@ -53,20 +55,43 @@ def measure(run: RunConfig, data: RunData, embeddings: Tensor, part: Literal["va
     return _together(reports)
 
 
+def measure_also(
+    run: RunConfig, data: RunData, embeddings: Tensor, metrics: Sequence[MetricName], *, distance: Distance
+) -> dict[str, float]:
+    """Other metrics of the test embeddings [N, D], under the protocol of `measure`, by name.
+
+    Raises:
+        ValueError: continuous labels that the dataset does not have; the rest as of `score` and `label_report`.
+    """
+    split, targets = data.split, data.images.targets
+    found: dict[str, float] = {}
+    classes = torch.from_numpy(split.test_labels).to(embeddings.device)
+    if named := [name.text for name in metrics if not name.needs_targets]:
+        queries, labels, items, item_labels = _sides(embeddings, classes, split.test, split.gallery)
+        found |= score(queries, labels, metrics=named, gallery=items, gallery_labels=item_labels, distance=distance)
+    if continuous := [name for name in metrics if name.needs_targets]:
+        if targets is None:
+            raise ValueError(f"{run.dataset.title} has no continuous labels for {continuous[0].text}")
+        ks = sorted({name.k or 1 for name in continuous})
+        found |= label_report(embeddings, classes, targets.at(split.test), ks=ks, distance=distance).metrics
+    return {name.text: found[name.text] for name in metrics}
+
+
 def _retrieval(
     embeddings: Tensor, labels: Tensor, positions: np.ndarray, gallery: np.ndarray, *, ks: list[int], distance: Distance
 ) -> Retrieval:
-    """Images at `positions` search one another, or those outside `gallery` search those inside it."""
+    queries, query_labels, items, item_labels = _sides(embeddings, labels, positions, gallery)
+    return retrieval_report(queries, query_labels, gallery=items, gallery_labels=item_labels, ks=ks, distance=distance)
+
+
+def _sides(
+    embeddings: Tensor, labels: Tensor, positions: np.ndarray, gallery: np.ndarray
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Queries and what they search: images at `positions` one another, or those outside `gallery` those inside it."""
     if not len(gallery):
-        return retrieval_report(embeddings, labels, ks=ks, distance=distance)
+        return embeddings, labels, None, None
     inside = torch.from_numpy(np.isin(positions, gallery)).to(embeddings.device)
-    return retrieval_report(
-        *(embeddings[~inside], labels[~inside]),
-        gallery=embeddings[inside],
-        gallery_labels=labels[inside],
-        ks=ks,
-        distance=distance,
-    )
+    return embeddings[~inside], labels[~inside], embeddings[inside], labels[inside]
 
 
 def _has_rivals(labels: np.ndarray) -> bool:

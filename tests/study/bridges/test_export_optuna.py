@@ -150,3 +150,43 @@ def test_the_dashboard_opens_it(studies: dict[str, optuna.Study]) -> None:
     body = b"".join(app(request, lambda status, headers, *rest: answered.append(status)))
     assert answered == ["200 OK"]
     assert [each["study_name"] for each in json.loads(body)["study_summaries"]] == [TUNED, BASE, COMPARED]
+
+
+def test_a_setting_that_skipped_replicates_is_pruned(ledger: Ledger, export: Export) -> None:
+    ledger.put(f"search/{'f' * 16}/3.ended.json", b'{"replicates": 1}')
+    assert export("optuna", "stüdy")[0] == 0
+    trial = opened()[TUNED].trials[3]
+    assert trial.state.name == "PRUNED" and trial.value == pytest.approx(0.14), "the mean of what it trained"
+    assert trial.user_attrs["skipped replicates"] == 1 and len(trial.user_attrs["runs"]) == 1
+
+
+@pytest.mark.parametrize(("cost", "expected"), [("train_seconds", 16.0), ("steps", 14.0), ("embedding_dim", 18.5)])
+def test_a_search_with_a_cost_has_two_objectives(ledger: Ledger, export: Export, cost: str, expected: float) -> None:
+    for index in (10, 11):
+        row = ledger.read("runs", run_ids=[f"{index:016x}"]).to_pylist()[0]
+        ledger.forget(row["run_id"])
+        ledger.commit({**row, "train_seconds": 16.0, "steps": 14, "embedding_dim": 8 + index})
+    record = ledger.read_plan()
+    record["searches"][0] |= {"scheduler": "none", "cost": cost, "tolerance": 0.01, "front": [0]}
+    ledger.write_plan(record)
+    assert export("optuna", "stüdy")[0] == 0
+    study = opened()[TUNED]
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["val_map_at_r", cost] and study.user_attrs["front"] == [0]
+    assert [trial.number for trial in study.best_trials] == [0]
+    assert study.trials[0].values == [pytest.approx(0.105), pytest.approx(expected)]
+    assert states(study) == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+
+
+def test_a_cost_that_is_not_known_is_the_largest(ledger: Ledger, export: Export) -> None:
+    record = ledger.read_plan()
+    record["searches"][0] |= {"cost": "train_seconds"}
+    ledger.write_plan(record)
+    assert export("optuna", "stüdy")[0] == 0
+    assert opened()[TUNED].trials[0].values == [pytest.approx(0.105), float("inf")]
+
+
+def test_a_spec_with_results_elsewhere(ledger: Ledger, export: Export, tmp_path: Path) -> None:
+    ledger.write_plan({**ledger.read_plan(), "study": "demo"})
+    code, out, err = export("optuna", "demo", "--results", ledger.location)
+    assert (code, err) == (0, "") and out.startswith(f"wrote 3 Optuna studies with 8 trials to {FILE}")

@@ -78,19 +78,29 @@ def write_spec(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the spec of a tiny study and its results, trained without Ray."""
-    folder, cache = tmp_path_factory.mktemp("tiny"), tmp_path_factory.getbasetemp() / "cache"
-    (folder / "tiny.yaml").write_text(TINY)
-    plan = build_plan(load_spec(folder / "tiny.yaml"), cache=cache)
-    ledger = Ledger.open(folder / "results" / "tiny", create=True)
-    ledger.write_plan({**plan.record(), "spec": "tiny.yaml"})
-    for planned in plan.runs.values():
-        session = Session(planned.config, ledger=ledger, options=SessionOptions(study="tiny", cache=cache))
-        while not session.done:
-            session.step()
-    assert {commit.status for commit in ledger.commits().values()} == {"complete"}
-    return folder
+def train_spec(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """Trains the study of a spec without Ray; returns a folder with the spec and its results."""
+
+    def train(name: str, text: str) -> Path:
+        folder, cache = tmp_path_factory.mktemp(name), tmp_path_factory.getbasetemp() / "cache"
+        (folder / f"{name}.yaml").write_text(text)
+        plan = build_plan(load_spec(folder / f"{name}.yaml"), cache=cache)
+        ledger = Ledger.open(folder / "results" / name, create=True)
+        ledger.write_plan({**plan.record(), "spec": f"{name}.yaml"})
+        for planned in plan.runs.values():
+            session = Session(planned.config, ledger=ledger, options=SessionOptions(study=name, cache=cache))
+            while not session.done:
+                session.step()
+        assert {commit.status for commit in ledger.commits().values()} == {"complete"}
+        return folder
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained_once(train_spec: Callable[[str, str], Path]) -> Path:
+    """A folder with the spec of a tiny study and its results."""
+    return train_spec("tiny", TINY)
 
 
 @pytest.fixture

@@ -191,3 +191,11 @@ def test_a_damaged_part_is_named_and_nothing_of_it_taken(ledger: Ledger, other: 
     with pytest.raises(LedgerError, match=f"{part.name} is damaged"):
         import_runs(ledger, other)
     assert ledger.commits() == {} and KEPT_KEYS
+
+
+def test_errors_name_the_archive_and_not_where_it_is_unpacked(other: Ledger, tmp_path: Path) -> None:
+    other.delete("plan.json")
+    archive = packed_zip(tmp_path / "other", tmp_path / "old.zip")
+    with pytest.raises(LedgerError) as caught, opened(archive) as unpacked:
+        unpacked.read_plan()
+    assert str(caught.value).startswith(f"{archive}/plan.json does not exist")

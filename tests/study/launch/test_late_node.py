@@ -14,7 +14,7 @@ from trainables.ledger import Ledger
 def configuration(run: RunConfig, results: Path, **places: Any) -> dict[str, Any]:
     settings = {"study": "s", "ledger": str(results), "generation": 1, "shard": None, "checkpoint_seconds": 30.0}
     session = {**settings, "cache": None, "plugins": [], "data": None, "nodes": "many", **places}
-    return {"run": run.model_dump_json(), "cutoffs": [], "session": session}
+    return {"resources": {}, "judge": None, "run": run.model_dump_json(), "cutoffs": [], "session": session}
 
 
 def test_data_that_it_lacks_are_no_fault_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

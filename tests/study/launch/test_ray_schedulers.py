@@ -262,3 +262,21 @@ def test_a_scheduler_of_ray_is_another_search_and_told(tmp_path: Path) -> None:
         assert any(f"Ray Tune's {name}" in text and "otherwise another time" in text for text in plan.warnings)
         assert json.loads(json.dumps(plan.record()))["searches"][0]["scheduler"] == {"ray": name}
     assert len(ids) == 3
+
+
+@pytest.mark.parametrize("name", ["asha", "median"])
+def test_a_run_that_is_tried_again_counts_once(name: str, launched: Callable[..., Launch]) -> None:
+    """It ran out of the memory of its share, and goes on in another trial."""
+    launch = launched(name)
+    first = launch.start()
+    assert launch.report(first, (1, 0.5), (2, 0.6)) == CONTINUE
+    launch.scheduler.on_trial_complete(launch.controller, first, {"status": "out_of_memory", "curve": []})
+    again = FakeTrial(first.config)
+    again.trial_id = "another"
+    launch.scheduler.on_trial_add(launch.controller, again)
+    assert launch.report(again, (1, 0.5), (2, 0.6), (3, 0.7)) == CONTINUE
+    (judge,) = launch.scheduler._inner._groups.values()
+    if name == "asha":
+        assert all(len(recorded) <= 1 for bracket in judge._brackets for _, recorded in bracket._rungs)
+    else:
+        assert [[each["epoch"] for each in reports] for reports in judge._results.values()] == [[1, 2, 3]]

@@ -29,11 +29,15 @@ class Machines:
     def __init__(self, gpu: Gpu, needs: Mapping[str, float]) -> None:
         self.gpu, self.needs = gpu, needs
         self.probed: list[str] = []
+        self.told: dict[str, str] = {}
 
     def smallest_gpu(self) -> Gpu:
         return self.gpu
 
-    def measured_needs(self, runs: Mapping[str, PlannedRun], **files: Any) -> dict[str, float]:
+    def measured_needs(
+        self, runs: Mapping[str, PlannedRun], *, session: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> dict[str, float]:
+        self.told = dict(environment)
         self.probed += [run.config.loss.name for run in runs.values()]
         found = {kind: self.needs.get(run.config.loss.name) for kind, run in runs.items()}
         return {kind: need for kind, need in found.items() if need}
@@ -79,9 +83,10 @@ def test_a_declared_need_is_a_share_of_the_gpus_that_there_are(
 def test_needs_are_measured_once_for_each_kind_of_run_and_of_gpu(
     ledger: Ledger, machines: Machines, tmp_path: Path
 ) -> None:
-    plan, packing = plan_of(tmp_path, "{gpu: auto}"), Packing(ledger)
+    plan, packing = plan_of(tmp_path, "{gpu: auto}"), Packing(ledger, environment={"AWS_ENDPOINT_URL": "here"})
     packing.prepare(list(plan.runs.values()), session={})
     assert shares(packing, plan) == {"anchor": 0.5, "cpu": 0, "soft": 0.25}
+    assert machines.told == {"AWS_ENDPOINT_URL": "here"}, "workers of a cluster lack it"
     assert sorted(machines.probed) == ["norm_softmax", "proxy_anchor"]
     machines.probed.clear()
     again = Packing(ledger)

@@ -207,3 +207,22 @@ def test_names_alone_tell_which_replicates_a_setting_has(tmp_path: Path) -> None
         records.orders("cell")
     records.forget("cell")
     assert records.load("cell") == {} and records.orders("cell") == {}
+
+
+def test_settings_wait_while_the_one_that_they_are_compared_with_trains_again(
+    make_plan: Make, make_toy: Make, pruning_spec: Make
+) -> None:
+    """Its runs were invalidated, say: nothing else is trained, and nothing is decided without it."""
+    plan: Plan = make_plan(pruning_spec())
+    toy = make_toy()
+    (search,) = toy.finish(plan).searches
+    before, values = search.record(), dict(toy.values)
+    incumbent = search.candidates[max(record["incumbent"] or 0 for record in recorded(toy))]
+    for run in incumbent.runs:
+        del toy.values[run.run_id]
+    (waiting,) = plan.rebuilt(toy).searches  # type: ignore[misc]
+    assert not waiting.over and waiting.best != incumbent
+    toy.started.clear()
+    (again,) = toy.finish(plan, workers=4, order=3).searches
+    assert {run.run_id for run in toy.started} == {run.run_id for run in incumbent.runs}
+    assert toy.values == values and again.record() == before

@@ -52,7 +52,7 @@ def test_a_settled_claim_ends_its_method_and_an_open_one_goes_on(make_plan: Make
     assert seeds(done) == {"norm": 12, "ps": 3, "anchor": 12, "cosface": 12}
     assert rounds == 4
     assert set(done.runs) == {each.run_id for cell in done.cells for each in cell.replicates}
-    assert done.settling.spared == 9 * 2
+    assert len(done.settling.spared) == 9 * 2
     better, open_one = done.settling.standings
     assert [look.seeds for look in better.made] == [3]
     assert (better.settled, better.made[0].verdict, better.made[0].n) == (True, "better", 3)

@@ -26,8 +26,20 @@ JUNK = (
     "new folder/x.parquet",
 )
 FOLDERS = (
-    *("", "runs", "epochs", "classes", "live", "drivers", "generations", "search/c", "invalidated", "forgotten"),
-    *("logs", "artifacts", f"artifacts/{run_name(1)}", "checkpoints", f"checkpoints/{run_name(9)}"),
+    *(
+        "",
+        "runs",
+        "epochs",
+        "classes",
+        "live",
+        "drivers",
+        "generations",
+        "search/c",
+        "invalidated",
+        "forgotten",
+        "evaluations",
+    ),
+    *("evaluations", "logs", "artifacts", f"artifacts/{run_name(1)}", "checkpoints", f"checkpoints/{run_name(9)}"),
 )
 
 

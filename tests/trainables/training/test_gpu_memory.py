@@ -1,5 +1,6 @@
 """The memory of a GPU that is not there: shares, peaks, and what counts as running out of it."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,4 +173,8 @@ def test_a_probe_takes_a_few_real_steps_and_an_evaluation(
     assert steps == [4]
     assert evaluated == [96], "all test images"
     monkeypatch.setattr("trainables.training.probe.needed_of_gpu", lambda: 5 * GIB)
-    assert needed_memory(tiny_run.model_dump_json(), session=session) == 5 * GIB
+    monkeypatch.setenv("AWS_REGION", "")
+    monkeypatch.delenv("AWS_REGION")
+    lacking = {"AWS_REGION": "here"}
+    assert needed_memory(tiny_run.model_dump_json(), session=session, environment=lacking) == 5 * GIB
+    assert os.environ["AWS_REGION"] == "here", "the driver's, on a node of a cluster"
