@@ -138,11 +138,16 @@ def _projected(rows: Floats, projection: Projection, seed: int) -> Floats:
 
 def _draw(ax: "Axes", group: EmbeddingGroup, places: Floats, names: Sequence[str], marker: str) -> None:
     for label in np.unique(group.labels):
-        color = PALETTE[names.index(group.class_names[label]) % len(PALETTE)]
+        color = _color(group, group.class_names[label], names)
         here = places[group.labels == label]
         size = {"*": 60.0, "x": 12.0}.get(marker, 8.0)
         edge: dict[str, Any] = {"linewidth": 0.9} if marker == "x" else {"edgecolor": "black", "linewidth": 0.25}
         ax.scatter(here[:, 0], here[:, 1], s=size, marker=marker, color=[color], **edge)
+
+
+def _color(group: EmbeddingGroup, name: str, names: Sequence[str]) -> str:
+    """Grey where a group does not tell its classes apart."""
+    return GREY if len(group.class_names) == 1 else PALETTE[names.index(name) % len(PALETTE)]
 
 
 def _key(ax: "Axes", groups: Sequence[EmbeddingGroup], names: Sequence[str]) -> None:
@@ -150,5 +155,8 @@ def _key(ax: "Axes", groups: Sequence[EmbeddingGroup], names: Sequence[str]) -> 
     for index, group in enumerate(groups):
         look: dict[str, Any] = {"linestyle": "", "color": GREY, "markersize": 5}
         ax.plot([], [], marker=_MARKERS[index % len(_MARKERS)], label=group.name, **look)
-    for index, name in enumerate(names):
-        ax.plot([], [], color=PALETTE[index % len(PALETTE)], linewidth=3, label=name)
+    for name in names:
+        owner = next(place for place, group in enumerate(groups) if name in group.class_names)
+        marker = _MARKERS[owner % len(_MARKERS)]
+        color = _color(groups[owner], name, names)
+        ax.plot([], [], linestyle="", marker=marker, color=color, markersize=4, label=name)

@@ -48,16 +48,17 @@ def proxy_similarity(
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0, labelsize=6.0)
         if len(labels) <= _NAMED:
-            ax.set_xticks(range(len(labels)), [_short(label) for label in labels], rotation=90)
-            ax.set_yticks(range(len(labels)), [_short(label) for label in labels])
+            ax.set_xticks(range(len(labels)), [short_name(label) for label in labels], rotation=90)
+            ax.set_yticks(range(len(labels)), [short_name(label) for label in labels])
         else:
             ax.set_xlabel("Class")
             ax.set_ylabel("Class")
         return figure
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 28 else name[:27] + "…"
+def short_name(name: str) -> str:
+    """A class name that fits beside a picture."""
+    return name if len(name) <= 32 else name[:15] + "…" + name[-16:]
 
 
 def _range(off: Floats) -> str:

@@ -1,16 +1,12 @@
 """`plot-run`: pictures of one run's embedding space, from what it kept."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from study.cli import options
 from study.cli.options import one_of
-
-if TYPE_CHECKING:
-
-    pass
 
 KINDS = ("proxies", "map", "gallery", "confusion")
 
@@ -22,7 +18,8 @@ def plot_run(
         typer.Option(
             metavar="KIND",
             help="proxies: cosines of class proxies. map: seen and unseen classes in the plane. gallery: queries with "
-            "their neighbours. confusion: which classes are taken for which. May be repeated; by default all.",
+            "their neighbours. confusion: which classes are taken for which. "
+            "May be repeated; by default all that the run kept enough for.",
         ),
     ] = None,
     projection: Annotated[
@@ -42,6 +39,7 @@ def plot_run(
     from study.cli.finding import find_run
     from study.run_pictures import picture
     from study.wording import relative
+    from trainables.errors import DataError
     from trainables.plugins import load_plugins
 
     load_plugins(plugin or [])
@@ -50,6 +48,12 @@ def plot_run(
     found = find_run(run, results)
     folder = output or folder_beside(found.ledger.location, found.run_id[:8], "plots")
     for name in dict.fromkeys(kind or KINDS):
-        figure = picture(found.ledger, found.run_id, name, projection=projection, cache=cache_folder(cache))
+        try:
+            figure = picture(found.ledger, found.run_id, name, projection=projection, cache=cache_folder(cache))
+        except DataError as reason:
+            if kind:
+                raise
+            typer.echo(f"{name}: not drawn: {reason}")
+            continue
         for file in plots.save(figure, folder / f"{name}-{found.run_id[:8]}"):
             typer.echo(f"wrote {relative(file)}")

@@ -119,3 +119,12 @@ def test_a_folder_that_is_driven_is_left_alone(dml_study: Call, trained: Path, t
     with Lease(ledger):
         pass
     assert dml_study("import", trained, "--results", "mine").code == 0
+
+
+def test_pictures_of_a_run(dml_study: Call, kept: str, tmp_path: Path) -> None:
+    outcome = dml_study("plot-run", kept[:8], "--kind", "gallery", "--kind", "confusion", "-o", str(tmp_path / "seen"))
+    assert (outcome.code, outcome.err) == (0, "")
+    names = {f"{kind}-{kept[:8]}.{suffix}" for kind in ("gallery", "confusion") for suffix in ("pdf", "png")}
+    assert {file.name for file in (tmp_path / "seen").iterdir()} == names
+    wrong = dml_study("plot-run", kept[:8], "--kind", "mapp")
+    assert wrong.code == 2 and "did you mean 'map'" in wrong.err
