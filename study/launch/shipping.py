@@ -40,10 +40,10 @@ def staged_code(folder: Path, *, plugins: Sequence[Path]) -> list[str]:
 def _version(folder: Path) -> list[str]:
     """Makes what names the version on a node, whatever is installed there."""
     try:
-        text = metadata.distribution(_DISTRIBUTION).read_text("METADATA")
+        version = metadata.version(_DISTRIBUTION)
     except metadata.PackageNotFoundError:
         return []
-    name = f"{_DISTRIBUTION.replace('-', '_')}-{metadata.version(_DISTRIBUTION)}.dist-info"
+    name = f"{_DISTRIBUTION.replace('-', '_')}-{version}.dist-info"
     (folder / name).mkdir()
-    (folder / name / "METADATA").write_text(text or "")
+    (folder / name / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {_DISTRIBUTION}\nVersion: {version}\n")
     return [name]

@@ -28,10 +28,10 @@ def ledger(tmp_path: Path) -> Ledger:
 def trial(run: RunConfig, ledger: Ledger, cache: Path, *, pauses: bool = False, judged: bool = True) -> RunTrainable:
     """A worker with its first trial; Tune would call the same methods."""
     session = {"ledger": ledger.location, "study": "s", "cache": str(cache), "generation": None}
-    session |= {"checkpoint_seconds": 1000, "plugins": []}
+    session |= {"checkpoint_seconds": 1000, "plugins": [], "data": None, "nodes": "one"}
     judge = {"order": ORDER, "pauses": pauses} if judged else None
     worker = RunTrainable.__new__(RunTrainable)
-    worker.setup({"run": run.model_dump_json(), "cutoffs": [], "judge": judge, "session": session})
+    worker.setup({"run": run.model_dump_json(), "resources": {}, "cutoffs": [], "judge": judge, "session": session})
     return worker
 
 

@@ -25,6 +25,7 @@ WALL_CLOCK = {
     "study/invalidation.py": "names a record",
     "study/launch/gate.py": "compares with the ends of earlier launches; read once",
     "study/plan/plan.py": "tells when the plan was made",
+    "trainables/ledger/evaluations.py": "names a file; of evaluations of one metric, which are equal, any may count",
     "trainables/ledger/forgetting.py": "names a file that nothing reads",
     "trainables/ledger/lease.py": "makes every renewal differ; only a change counts",
     "trainables/ledger/live.py": "advisory",

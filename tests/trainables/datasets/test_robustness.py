@@ -1,5 +1,6 @@
 """Wrong labels and fewer classes in the training part of a split: how many, which, and what stays as it is."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ class TestRuns:
             run,
             **{"run_id": run.run_id(), "attempt": "a", "attempts": 1, "status": "complete", "study": "s"},  # type: ignore[arg-type]
             **{"outcome": outcome, "epochs_trained": 1, "epoch_rows": [], "wall_seconds": 1.0, "error": None},  # type: ignore[arg-type]
-            started_at=None,  # type: ignore[arg-type]
+            started_at=datetime.now(UTC),
         )
         assert row["extra"]["training_labels_flipped"] == round(0.25 * images)
         assert row["extra"]["training_images"] == images
