@@ -115,7 +115,7 @@ def test_signals_save_what_runs_and_say_how_to_go_on(study: Study, undisturbed: 
     left: set[str] = set()
     for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
         done, earlier = len(study.commits()), {live["attempt"] for live in study.live()}
-        process = study.start("--checkpoint-seconds", "3600", slow=0.15)
+        process = study.start("--checkpoint-seconds", "3600", slow=0.25)
         wait_for(lambda done=done: len(study.commits()) > done, "another run", process=process)
         wait_for(lambda earlier=earlier: has_trained(study, since=earlier), "an epoch", process=process)
         send(process.pid, number)

@@ -46,6 +46,7 @@ def test_students_wait_for_their_teachers_and_learn_what_a_plain_loop_learns(her
     assert all(started[run.run_id] >= ended[source] for run in plan.runs.values() for source in run.sources)
 
 
+@pytest.mark.slow
 def test_a_teacher_whose_weights_are_gone_is_trained_again_for_a_new_student(here: Here) -> None:
     here.launch(students(here))
     results = here.folder / "results" / "students"
@@ -58,6 +59,7 @@ def test_a_teacher_whose_weights_are_gone_is_trained_again_for_a_new_student(her
     assert all(rows[row["run_id"]] == row for row in before["runs"])
 
 
+@pytest.mark.slow
 def test_students_of_a_failed_teacher_are_blocked_until_it_is_trained(here: Here) -> None:
     plugin = Path(__file__).with_name("odd_losses.py")
     plan = students(here, methods=STUDENTS.replace("proxy_anchor", "broken"), plugins=(plugin,))
