@@ -34,8 +34,9 @@ def claimed_pairs(better: Mapping[int, Axes], worse: Mapping[int, Axes]) -> list
     Args:
         better, worse: places of the two methods' cells on the axes, by the cells' indices.
     """
-    down = [(index, counterpart(axes, keyed(worse))) for index, axes in better.items()]
-    up = [(counterpart(axes, keyed(better)), index) for index, axes in worse.items()]
+    better_places, worse_places = keyed(better), keyed(worse)
+    down = [(index, counterpart(axes, worse_places)) for index, axes in better.items()]
+    up = [(counterpart(axes, better_places), index) for index, axes in worse.items()]
     found = [(one, other) for one, other in (*down, *up) if one is not None and other is not None]
     return list(dict.fromkeys(found))
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from trainables.errors import DataError
-from trainables.geometry import lipschitz, unit, widened
+from trainables.evaluation.retrieval import PREPARED
+from trainables.geometry import widened
 from trainables.ledger import MissingKeyError
 from trainables.ledger.names import embeddings_key
 from trainables.strategies.ensemble_config import FoldEnsemble as FoldEnsembleConfig
@@ -15,7 +16,6 @@ from trainables.strategies.evaluation import Evaluation
 from trainables.training import checkpoint
 
 _REMEDY = "delete it, and `dml-study run --retry-failed` trains that model again"
-_NORMALIZED = {"cosine": unit, "lipschitz": lipschitz, "euclidean": widened}
 
 
 class FoldEnsemble(Evaluation):
@@ -29,8 +29,9 @@ class FoldEnsemble(Evaluation):
     """
 
     def test_embeddings(self) -> Tensor:
-        normalized = _NORMALIZED[self.run.protocol.distance]
-        return torch.cat([normalized(each["embeddings"].to(self.data.device)) for each in self._members], dim=1)
+        prepared = PREPARED[self.run.protocol.distance]
+        found = [widened(each["embeddings"].to(self.data.device)) for each in self._members]
+        return torch.cat([prepared(embeddings) for embeddings in found], dim=1)
 
     def validation(self) -> dict[str, float]:
         """The models' means: each class that one of them validates on, the others were trained on."""
