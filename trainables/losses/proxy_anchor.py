@@ -5,12 +5,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainables.geometry import check_batch, cosines
+from trainables.losses.logits import IGNORED
 
 __all__ = ["proxy_anchor"]
 
 
 def proxy_anchor(
-    embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float = 32.0, margin: float = 0.1
+    embeddings: Tensor,
+    labels: Tensor,
+    proxies: Tensor,
+    *,
+    scale: float = 32.0,
+    margin: float = 0.1,
+    absent: Tensor | None = None,
 ) -> Tensor:
     """Proxy Anchor: every proxy against all samples of the batch.
 
@@ -27,6 +34,7 @@ def proxy_anchor(
         proxies: [C, D], raw.
         scale: sharpness, the paper's alpha.
         margin: the paper's delta.
+        absent: bool [C], classes that only fill up to the size of other batches and count nowhere.
 
     Source: Kim et al., "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020, equation 4.
     """
@@ -34,8 +42,12 @@ def proxy_anchor(
     similarity = cosines(embeddings, proxies)
     positive = labels[:, None] == torch.arange(proxies.shape[0], device=labels.device)
     pull = _log_one_plus_sum_exp(-scale * (similarity - margin), positive)
-    push = _log_one_plus_sum_exp(scale * (similarity + margin), ~positive)
-    return pull.sum() / positive.any(dim=0).sum() + push.mean()
+    if absent is None:
+        push = _log_one_plus_sum_exp(scale * (similarity + margin), ~positive).mean()
+    else:
+        negative = ~positive & ~absent & (labels != IGNORED)[:, None]
+        push = _log_one_plus_sum_exp(scale * (similarity + margin), negative).sum() / (~absent).sum()
+    return pull.sum() / positive.any(dim=0).sum() + push
 
 
 def _log_one_plus_sum_exp(exponents: Tensor, used: Tensor) -> Tensor:
