@@ -79,6 +79,11 @@ class GroupSession:
         return all(member.done for member in self._members.values())
 
     @property
+    def status(self) -> str:
+        """Of the group as a whole: how its runs ended stands in `statuses`."""
+        return "ended" if self.done else "running"
+
+    @property
     def statuses(self) -> dict[str, str]:
         """How runs ended, by id."""
         return {member.run_id: member.status for member in self._members.values()}
