@@ -132,7 +132,7 @@ def run_of(arguments: argparse.Namespace, seed: int, cache: Path) -> "RunConfig"
     from trainables.datasets import catalog
 
     content = {
-        "dataset": {"name": "glyphs", "classes": 64, "images_per_class": 64, "image_size": 28},
+        "dataset": {"name": "glyphs", "classes": 64, "images_per_class": 64, "image_size": 16},
         "training": {"epochs": arguments.epochs, "batch_size": 128},
         "seed": seed,
         "device": arguments.device,
