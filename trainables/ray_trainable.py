@@ -80,7 +80,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             "done": session.done,
             "status": session.status,
             "statuses": session.statuses if isinstance(session, GroupSession) else {},
-            "run_id": self._configuration["run_id"],
+            "run_id": session.run_id,
             "gpu_memory": needed_of_gpu(),
             "curve": self._news(judged) if judged is not None else [],
         }

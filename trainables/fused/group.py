@@ -84,6 +84,11 @@ class GroupSession:
         return "ended" if self.done else "running"
 
     @property
+    def run_id(self) -> str:
+        """Of the first of its runs."""
+        return next(iter(self._members.values())).run_id
+
+    @property
     def statuses(self) -> dict[str, str]:
         """How runs ended, by id."""
         return {member.run_id: member.status for member in self._members.values()}
