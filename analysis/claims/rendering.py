@@ -90,12 +90,15 @@ def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
 
 def _html(report: ClaimReport) -> str:
     """A `div` with a list of sentences, their doubts below, and what holds for all."""
-    items = [
-        f'<li class="{each.verdict}">{escape(sentence)}{"".join(f"<p>Careful: {escape(text)}</p>" for text in doubts)}</li>'
-        for each, (sentence, doubts) in zip(report.comparisons, _told(report), strict=True)
-    ]
+    told = zip(report.comparisons, _told(report), strict=True)
+    items = [_html_item(each.verdict, *sentences) for each, sentences in told]
     notes = [f"<p>{escape(text)}</p>" for text in _notes(report)]
     return "\n".join(['<div class="dml-claims">', "<ul>", *items, "</ul>", *notes, "</div>"]) + "\n"
+
+
+def _html_item(verdict: str, sentence: str, doubts: list[str]) -> str:
+    below = "".join(f"<p>Careful: {escape(text)}</p>" for text in doubts)
+    return f'<li class="{verdict}">{escape(sentence)}{below}</li>'
 
 
 def _told(report: ClaimReport) -> Iterator[tuple[str, list[str]]]:

@@ -8,11 +8,11 @@ from analysis.loading import Results, Source
 from analysis.reports.cells import curves
 from analysis.reports.failures import failures
 from analysis.reports.figures import draw_figures, figures
-from analysis.reports.markup import command, fold, section, tag, text
+from analysis.reports.markup import command, fold, section, tag
 from analysis.reports.model import About
 from analysis.reports.page import guarded, page
 from analysis.reports.planned import planned
-from analysis.reports.progress import progress, states_of
+from analysis.reports.progress import as_of, progress, states_of
 from analysis.reports.provenance import again, protocol, provenance
 from analysis.reports.question import question
 from analysis.reports.shell import call
@@ -56,12 +56,8 @@ def whole_page(results: Results, about: About, found: Sections, figures: str) ->
         figures: the section of figures; empty for none.
     """
     states = about.states or states_of(results)
-    return page(
-        ", ".join(results.plans),
-        [("Question", question(results.sources)), ("State", progress(states, about)), *found[:2]]
-        + [("Figures", figures), *found[2:]],
-        about,
-    )
+    first = [("Question", question(results.sources)), ("State", progress(states, about))]
+    return page(", ".join(results.plans), [*first, *found[:2], ("Figures", figures), *found[2:]], about)
 
 
 def sections(results: Results, about: About) -> Sections:
@@ -79,7 +75,8 @@ def sections(results: Results, about: About) -> Sections:
 
 def _table(results: Results, about: About) -> str:
     shown = render(comparison_table(results), "html")
-    return section("table", "Comparison", tag("div", shown, class_="wide"), command(call(results, about, "table")))
+    table = tag("div", shown, class_="wide")
+    return section("table", "Comparison", as_of(about), table, command(call(results, about, "table")))
 
 
 def _claims(results: Results, about: About) -> str:
@@ -100,8 +97,9 @@ def early_page(sources: Sequence[Source], about: About, *, reason: str) -> str:
     Args:
         reason: what is missing.
     """
-    parts = [("Question", question(sources)), ("State", progress(about.states, about)), ("Plan", planned(sources, reason))]
-    return page(", ".join(source.study for source in sources), parts, about)
+    first = [("Question", question(sources)), ("State", progress(about.states, about))]
+    title = ", ".join(source.study for source in sources)
+    return page(title, [*first, ("Plan", planned(sources, reason))], about)
 
 
 def without_values(results: Results) -> str:

@@ -4,10 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from analysis.cells import PlannedCell, planned_cells
-from analysis.labels import setting_text
+from analysis.labels import is_missing, setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, describe
 from analysis.reports.curves import COLORS, Line, Scale, drawing, extent, lines_by_run, number, scale_of
@@ -15,7 +13,6 @@ from analysis.reports.markup import escaped, section, tag, text
 from analysis.samples import CellKey
 
 LOSS = "train_loss"
-_GONE = ("missing", "pruned")
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def _cards(results: Results) -> list[Card]:
     colors = {seed: index % COLORS for index, seed in enumerate(_seeds(results))}
     columns = ["study", "cell", "seed", "run_id", "status", "selected_epoch", "loss"]
     groups = results.replicates[columns].groupby(["study", "cell"], sort=False)
-    rows = {(str(study), int(index)): each for (study, index), each in groups}
+    rows = {(str(each["study"].iloc[0]), int(each["cell"].iloc[0])): each for _, each in groups}
     return [_made(cell, rows[cell.key], found, colors, _measured(results, results.plans[cell.study])) for cell in cells]
 
 
@@ -99,7 +96,8 @@ def _lines(records: Sequence[Any], found: Mapping[Any, Any], colors: Mapping[int
         curve = found.get((row["study"], row["run_id"]))
         if curve is not None:
             epoch = row["selected_epoch"]
-            yield Line(colors[int(row["seed"])], *curve, selected=int(epoch) if np.isfinite(epoch or np.nan) else None)
+            selected = None if is_missing(epoch) else int(epoch)
+            yield Line(colors[int(row["seed"])], curve[0], curve[1], selected)
 
 
 def _progress(rows: Any) -> str:
@@ -134,7 +132,9 @@ def _card(card: Card, scales: Mapping[tuple[str, ...], Scale], last: float, stud
     panels = [_panel(drawn, scales[drawn.group], last) for drawn in card.drawn]
     body = "".join(panels) or text("p", _nothing(card), class_="note")
     head = text("h3", cell.label) + text("p", f"{setting} · {card.seeds}", class_="where")
-    return tag("article", head + body, class_="card", data_filter=f"{cell.label} {setting}", data_dataset=cell.dataset, id=cell_id(cell.key))
+    words = f"{cell.label} {setting}"
+    where = cell_id(cell.key)
+    return tag("article", head + body, class_="card", data_filter=words, data_dataset=cell.dataset, id=where)
 
 
 def cell_id(key: CellKey) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analysis.cells import planned_cells
-from analysis.labels import setting_text
+from analysis.labels import setting_text, value_text
 from analysis.loading import Results, Source
 from analysis.reports.markup import command, escaped, fold, plain, section, tag, text
 from analysis.reports.model import About
@@ -18,7 +18,7 @@ def failures(results: Results, about: About) -> str:
     """The section; nothing where no run of the plans failed."""
     titles = _titles(results)
     runs = results.runs
-    failed = runs[(runs["status"] == "failed")]
+    failed = runs[runs["status"] == "failed"]
     rows = [row for row in failed.to_dict("records") if (row["study"], row["run_id"]) in titles]
     sources = {source.study: source for source in results.sources}
     shown = [_run(row, titles[row["study"], row["run_id"]], sources[row["study"]], about) for row in rows]
@@ -36,7 +36,8 @@ def _titles(results: Results) -> dict[tuple[str, str], str]:
     for study, index, run_id, seed, fold_ in rows.itertuples(index=False):
         cell = cells[study, int(index)]
         setting = setting_text(dict(cell.axes))
-        parts = [cell.label, cell.dataset, setting, f"seed {seed}", f"fold {fold_}" if fold_ == fold_ else ""]
+        folds = f"fold {value_text(fold_)}" if value_text(fold_) else ""
+        parts = [cell.label, cell.dataset, setting, f"seed {seed}", folds]
         found.setdefault((study, run_id), ", ".join(filter(None, parts)))
     return found
 

@@ -13,6 +13,7 @@ from analysis.plots.registry import PLOTS
 from analysis.plots.style import style
 from analysis.reports.markup import bullets, command, escaped, fold, section, tag, text
 from analysis.reports.model import About
+from analysis.reports.progress import as_of
 from analysis.reports.shell import call, flag
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _saved(figure: "Figure", kind: str) -> bytes:
 def figures(results: Results, about: About, found: Figures) -> str:
     """The section."""
     shown = [part for name in found.images for part in _kind(results, about, found, name)]
-    return section("figures", "Figures", *shown, _impossible(found.reasons))
+    drawn_ones = tag("div", "\n".join(["", *shown, ""]), class_="plots") if shown else ""
+    return section("figures", "Figures", as_of(about), drawn_ones, _impossible(found.reasons))
 
 
 def _kind(results: Results, about: About, found: Figures, name: str) -> Iterator[str]:
@@ -83,7 +85,9 @@ def _kind(results: Results, about: About, found: Figures, name: str) -> Iterator
         picture = f'<img src="{each.uri}" alt="{alt}" width="{each.width}" height="{each.height}">'
         caption = text("h3", f"{name}{count}") + text("p", f"{summary[:1].upper()}{summary[1:]}.")
         below = command(line) if number == len(images) else ""
-        yield tag("figure", tag("figcaption", caption) + picture + below, class_="plot", id=f"figure-{name}-{number}")
+        content = tag("figcaption", caption) + picture + below
+        width = f"width:{each.width}px"
+        yield tag("figure", content, class_="plot", id=f"figure-{name}-{number}", style=width)
 
 
 def _impossible(reasons: Mapping[str, str]) -> str:

@@ -21,6 +21,11 @@ def states_of(results: Results) -> list[StudyState]:
     return found
 
 
+def as_of(about: About) -> str:
+    """When a part was made, on a page whose parts may be of different times."""
+    return "" if about.reload is None else text("p", f"As of {about.clock}", class_="asof")
+
+
 def progress(states: Sequence[StudyState], about: About) -> str:
     """The section."""
     head = tag("p", escaped(f"As of {about.clock}") + _reloading(about), class_="asof")

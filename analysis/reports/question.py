@@ -34,16 +34,20 @@ def _study(source: Source, several: bool) -> Iterable[str]:
     for paragraph in (plan.get("description", ""), opening_comment(spec_text(source))):
         if paragraph:
             yield text("p", paragraph, class_="asked")
-    yield facts({
-        "Methods": enumeration([_method(method) for method in plan.get("methods", ())], limit=40),
-        "Datasets": enumeration(_values(plan, "dataset"), limit=20),
-        "Compared": enumeration(_axes(plan), limit=20),
-        "Seeds": _seeds(plan),
-        "Claims": enumeration([f"{each['better']} > {each['worse']} on {each['metric']}" for each in _claims(plan)]),
-        "Searched": enumeration(_searches(plan), limit=20),
-        "Epoch": _selection(plan.get("protocol", {})),
-        "Test classes": _looks(plan.get("protocol", {})),
-    })
+    yield facts(
+        {
+            "Methods": enumeration([_method(method) for method in plan.get("methods", ())], limit=40),
+            "Datasets": enumeration(_values(plan, "dataset"), limit=20),
+            "Compared": enumeration(_axes(plan), limit=20),
+            "Seeds": _seeds(plan),
+            "Claims": enumeration(
+                [f"{each['better']} > {each['worse']} on {each['metric']}" for each in _claims(plan)]
+            ),
+            "Searched": enumeration(_searches(plan), limit=20),
+            "Epoch": _selection(plan.get("protocol", {})),
+            "Test classes": _looks(plan.get("protocol", {})),
+        }
+    )
 
 
 def opening_comment(spec: str) -> str:
@@ -75,7 +79,7 @@ def _values(plan: Plan, axis: str) -> list[str]:
 def _seeds(plan: Plan) -> str:
     replicates = [each for cell in plan.get("cells", ()) for each in cell["replicates"]]
     seeds = {each["seed"] for each in replicates}
-    folds = {each["fold"] for each in replicates}
+    folds = {each["fold"] for each in replicates} - {None}
     fold_text = f", each on {len(folds)} folds" if len(folds) > 1 else ""
     return f"{', '.join(map(str, sorted(seeds)))}{fold_text}" if seeds else ""
 
