@@ -1,8 +1,8 @@
 """One self-contained HTML page about studies. Reached as `analysis.report`."""
 
 from analysis.reports.building import early_page, main_metric, report, sections, whole_page, without_values
-from analysis.reports.figures import Figures, draw_figures, figures
 from analysis.reports.model import About, Names, StudyState
+from analysis.reports.pictures import Figures, draw_figures, figures
 
 __all__ = [
     "About",

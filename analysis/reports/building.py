@@ -7,10 +7,10 @@ from analysis.claims.rendering import render_claims
 from analysis.loading import Results, Source
 from analysis.reports.cells import curves
 from analysis.reports.failures import failures
-from analysis.reports.figures import draw_figures, figures
 from analysis.reports.markup import command, fold, section, tag
 from analysis.reports.model import About
 from analysis.reports.page import guarded, page
+from analysis.reports.pictures import draw_figures, figures
 from analysis.reports.planned import planned
 from analysis.reports.progress import as_of, progress, states_of
 from analysis.reports.provenance import again, protocol, provenance

@@ -48,22 +48,29 @@ def keep_writing(writer: "ReportWriter", *, every: int, sleep: Callable[[float],
     Raises:
         typer.Exit: with 130 after Ctrl-C.
     """
-    drivers = Drivers(writer.ledgers)
-    signal.signal(signal.SIGTERM, _interrupt)
     file = relative(writer.target.resolve())
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if drivers.at_work():
-            writer.write(reload=every, at_once=False)
-            typer.echo(f"{file} is written every {every} s; in a browser it reloads itself. Ctrl-C ends this")
-        while drivers.at_work():
-            sleep(every)
-            writer.write(reload=every, at_once=False)
+        _write_while_at_work(writer, every, sleep)
         writer.write()
     except KeyboardInterrupt:
-        writer.write(at_once=False)
-        typer.echo(f"stopped: {file} stays as it is")
+        if writer.written:
+            writer.write(at_once=False)
+            typer.echo(f"stopped: {file} stays as it is")
         raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
     typer.echo(f"no driver works on {'the study' if len(writer.ledgers) == 1 else 'the studies'}: {file} is final")
+
+
+def _write_while_at_work(writer: "ReportWriter", every: int, sleep: Callable[[float], None]) -> None:
+    drivers, file = Drivers(writer.ledgers), relative(writer.target.resolve())
+    while drivers.at_work():
+        first = not writer.written
+        writer.write(reload=every, at_once=False)
+        if first:
+            typer.echo(f"{file} is written every {every} s; in a browser it reloads itself. Ctrl-C ends this")
+        sleep(every)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Never:

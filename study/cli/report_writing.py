@@ -82,6 +82,11 @@ class ReportWriter:
         return Path(f"{folder_beside(place, self.ledgers[0].read_plan()['study'], 'report')}.html")
 
     @property
+    def written(self) -> bool:
+        """Whether there is a page of this writer."""
+        return self._size > 0
+
+    @property
     def size_text(self) -> str:
         return f"{self._size / 2**20:.1f} MB" if self._size >= 2**20 else f"{self._size / 2**10:.0f} kB"
 
@@ -172,8 +177,10 @@ def replace_file(target: Path, data: bytes) -> None:
     beside = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
-        beside.replace(target)
+        try:
+            beside.write_bytes(data)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigError(f"{target} cannot be written: {error.strerror}; choose another --output") from error
