@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PIXELS_PER_INCH = 150
 """On the screen: texts of 7 points are as large as the page's notes."""
+_COLORS = 200
 _LARGE = 150_000
 """Bytes of a vector picture beyond which one of pixels may stand in its place."""
 
@@ -53,7 +54,7 @@ def image(figure: "Figure") -> Image:
     """As SVG whose letters are outlines, so that it looks the same everywhere; as PNG where that is smaller."""
     vector = _saved(figure, "svg")
     kind, data = "svg+xml", vector
-    if len(vector) > _LARGE and len(raster := _saved(figure, "png")) < len(vector):
+    if len(vector) > _LARGE and len(raster := _few_colors(_saved(figure, "png"))) < len(vector):
         kind, data = "png", raster
     uri = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     width, height = (round(inches * _PIXELS_PER_INCH) for inches in figure.get_size_inches())
@@ -66,6 +67,15 @@ def _saved(figure: "Figure", kind: str) -> bytes:
     sink = io.BytesIO()
     with style(), matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "dml-study"}):
         figure.savefig(sink, format=kind, dpi=_PIXELS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
+    return sink.getvalue()
+
+
+def _few_colors(png: bytes) -> bytes:
+    """The same picture in a third of the bytes."""
+    from PIL import Image as Pixels
+
+    sink = io.BytesIO()
+    Pixels.open(io.BytesIO(png)).convert("RGB").quantize(_COLORS).save(sink, format="png", optimize=True)
     return sink.getvalue()
 
 
