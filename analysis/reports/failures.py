@@ -33,10 +33,11 @@ def _titles(results: Results) -> dict[tuple[str, str], str]:
     found = {key: title for source in results.sources for key, title in _searched(source)}
     cells = {cell.key: cell for cell in planned_cells(results)}
     rows = results.replicates[["study", "cell", "run_id", "seed", "fold"]]
+    several = rows["fold"].nunique() > 1
     for study, index, run_id, seed, fold_ in rows.itertuples(index=False):
         cell = cells[study, int(index)]
         setting = setting_text(dict(cell.axes))
-        folds = f"fold {value_text(fold_)}" if value_text(fold_) else ""
+        folds = f"fold {value_text(fold_)}" if several and value_text(fold_) else ""
         parts = [cell.label, cell.dataset, setting, f"seed {seed}", folds]
         found.setdefault((study, run_id), ", ".join(filter(None, parts)))
     return found

@@ -14,10 +14,12 @@ _POLICY = (
 )
 _CONTROLS = """
 <div id="controls" hidden>
-<label>Show only <input id="filter" type="search" placeholder="words of method, setting, dataset" autocomplete="off">
+<label>Show only
+<input id="filter" type="search" placeholder="PS, ratio 0.5" autocomplete="off" aria-describedby="phrases">
 </label>
 <span id="chips"></span>
 <output id="matches" for="filter"></output>
+<span id="phrases" class="note">all of these phrases, parted by commas</span>
 </div>"""
 
 

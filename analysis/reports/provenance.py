@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.labels import enumeration, value_text
 from analysis.loading import Results, Source
 from analysis.protocol import protocol_notes
-from analysis.reports.markup import bullets, command, escaped, facts, fold, section, text
+from analysis.reports.markup import bullets, command, escaped, facts, fold, section, tag, text
 from analysis.reports.model import About
 from analysis.reports.question import spec_text
 from analysis.reports.shell import call, names_of
@@ -112,6 +112,12 @@ def _versions(runs: "pd.DataFrame") -> list[str]:
     return [f"{package} {' and '.join(versions)}" for package, versions in found.items()]
 
 
+_COMMANDS = (
+    "<code>run</code> goes on where it was stopped and trains only what is missing; <code>reproduce</code> trains one "
+    "run again and compares it bit by bit."
+)
+
+
 def again(results: Results, about: About) -> str:
     """Commands that train, print and check these results."""
     names = [names_of(source, about) for source in results.sources]
@@ -122,6 +128,4 @@ def again(results: Results, about: About) -> str:
     first = complete.drop_duplicates("study")[["study", "run_id"]].itertuples(index=False)
     folders = {source.study: each.folder for source, each in zip(results.sources, names, strict=True)}
     lines += [f"dml-study reproduce {run_id[:8]} --results {folders[study]}" for study, run_id in first]
-    note = "`run` goes on where it was stopped and trains only what is missing; `reproduce` trains one run again and "
-    note += "compares it bit by bit."
-    return section("commands", "Commands", command("\n".join(lines)), text("p", note, class_="note"))
+    return section("commands", "Commands", command("\n".join(lines)), tag("p", _COMMANDS, class_="note"))

@@ -51,12 +51,15 @@
     });
   });
 
-  // Filtering: words over rows, cards, claims and failures; chips over columns.
+  // Filtering: phrases over rows, cards, claims and failures; chips over columns.
   const controls = one("#controls");
   const filter = one("#filter");
   const chips = one("#chips");
   const hidden = new Set();
-  const rowText = (row) => all("th", row).map((cell) => cell.textContent).join(" ");
+  const names = headers.map((header) => header.textContent);
+  const groupText = table ? all("thead .group", table).map((group) => group.textContent) : [];
+  const rowText = (row) =>
+    [...all("th", row).map((cell) => `${names[cell.cellIndex]} ${cell.textContent}`), ...groupText].join(", ");
   const targets = [
     ...rows.map((row) => [row, rowText(row)]),
     ...all(".card").map((card) => [card, card.dataset.filter]),
@@ -65,13 +68,13 @@
   ].map(([element, words]) => [element, words.toLowerCase()]);
 
   function apply() {
-    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const phrases = filter.value.toLowerCase().split(",").map((each) => each.trim()).filter(Boolean);
     for (const [element, text] of targets) {
-      const gone = hidden.has(element.dataset.dataset) || !words.every((word) => text.includes(word));
+      const gone = hidden.has(element.dataset.dataset) || !phrases.every((phrase) => text.includes(phrase));
       element.classList.toggle("out", gone);
     }
     const shown = rows.filter((row) => !row.classList.contains("out")).length;
-    one("#matches").textContent = words.length ? `${shown} of ${rows.length} rows` : "";
+    one("#matches").textContent = phrases.length ? `${shown} of ${rows.length} rows` : "";
   }
   filter.addEventListener("input", apply);
 

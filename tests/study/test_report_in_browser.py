@@ -96,7 +96,7 @@ def test_headers_sort_by_value_with_mouse_and_keys(page: Any, write: Any) -> Non
 
 def test_words_filter_rows_and_curves_and_chips_columns(page: Any, write: Any) -> None:
     page.goto(write())
-    page.fill("#filter", "ps 0.5")
+    page.fill("#filter", "ps, ratio 0.5")
     assert column(page, 1) == ["0.5"] and page.locator("#matches").text_content() == "1 of 5 rows"
     assert page.locator(".card:visible").count() == 2
     page.get_by_role("button", name="cub", exact=True).click()
