@@ -17,9 +17,9 @@ _CONTROLS = """
 <label>Show only
 <input id="filter" type="search" placeholder="PS, ratio 0.5" autocomplete="off" aria-describedby="phrases">
 </label>
+<span id="phrases" class="note">all of these phrases, parted by commas</span>
 <span id="chips"></span>
 <output id="matches" for="filter"></output>
-<span id="phrases" class="note">all of these phrases, parted by commas</span>
 </div>"""
 
 
