@@ -19,7 +19,7 @@ from analysis.tables.numbers import filled
 from analysis.tables.places import Line, columns_of, lines_of, sorted_lines
 from analysis.tables.stars import with_stars
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 SHOWN = ("mean", "std", "interval", "n", "delta")
 """What a table can show of a cell; the mean always stands."""
