@@ -75,7 +75,7 @@ def comparison_table(
     axes = choose_axes(
         cells, shown, rows=rows, columns=columns, group=group, compared=compared, by_setting=choice is None
     )
-    samples = {m.column: cell_samples(results.replicates, m.column, factor=m.factor) for m in [*shown, *with_delta]}
+    samples = {m.column: cell_samples(results.replicates, m.column, factor=m.factor) for m in shown}
     lines = lines_of(cells, shown, axes)
     lines = lines if sort is None else _sorted(results, lines, sort)
     found, numbers = filled(lines, columns_of(lines, shown, axes, compared), samples, axes, with_delta, mark)

@@ -21,6 +21,7 @@ from analysis.statistics import (
     minimum_rank_test_p,
 )
 from analysis.tables.model import Cell, Table
+from analysis.widening import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,8 @@ def footnotes(
 ) -> tuple[str, ...]:
     """Everything that a reader must know to judge the table."""
     keys = {cell.key for cell in cells}
-    index = list(zip(results.replicates["study"], results.replicates["cell"], strict=True))
-    replicates = results.replicates[[key in keys for key in index]]
+    replicates = results.replicates
+    replicates = replicates[[key in keys for key in rows_of(replicates, "study", "cell")]]
     notes = [
         _values(table, replicates),
         _deltas(table),
