@@ -195,7 +195,7 @@ def _equal(first: float, second: float) -> bool:
 
 def _constant(values: Floats) -> NDArray[np.bool_]:
     """[...] Whether values [..., n] are equal."""
-    return np.isclose(values, values[..., :1], rtol=1e-12, atol=1e-12).all(axis=-1)
+    return np.asarray(np.isclose(values, values[..., :1], rtol=1e-12, atol=1e-12).all(axis=-1))
 
 
 def difference_std(sample: Sample, baseline: Sample) -> float:
