@@ -54,7 +54,7 @@ class Sample:
 
     def at(self, seeds: list[int]) -> Floats:
         """[len(seeds)] Values in the order of the seeds; the same value again where one run serves all."""
-        return np.array([self.values[0] if self.shared else self.by_seed[seed] for seed in seeds])
+        return np.full(len(seeds), self.values[0]) if self.shared else np.array([self.by_seed[seed] for seed in seeds])
 
 
 EMPTY = Sample({}, {})

@@ -140,10 +140,10 @@ def _detectable(dataset: str, metric: Metric, cells: Sequence[PlannedCell], samp
     pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, metric)]
     if not pairs:
         return ""
-    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
     n = int(np.median([min(sample.n, best.n) for sample, best in pairs]))
     if n >= GENEROUS_FROM:
         return ""
+    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
     value = minimum_detectable_difference(pooled, n)
     unit = {"%": " points", "": ""}.get(metric.unit, f" {metric.unit}")
     return f"{dataset} {metric.label} {value:.{metric.decimals}f}{unit}"
