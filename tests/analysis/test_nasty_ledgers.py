@@ -19,7 +19,7 @@ from analysis.tables.rendering import FORMATS
 from trainables.errors import DmlStudyError
 
 NO_RESULT = re.compile(r"(?<![\w-])[-−+±]?(nan|inf|none|nat)(?![\w-])", re.IGNORECASE)
-QUICK = ("missing cells", "NaN", "odd names")
+QUICK = ("missing cells", "NaN")
 ALL = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NASTY]
 
 
