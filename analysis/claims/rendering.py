@@ -17,7 +17,7 @@ FORMATS = ("markdown", "csv", "json")
 
 
 def render_claims(report: ClaimReport, format: str = "text") -> str:
-    """The report as "text", "markdown", "html", "csv" or "json"."""
+    """The report as "text", "markdown", "html" (a fragment), "csv" or "json"."""
     return _RENDERERS[format](report)
 
 
@@ -97,7 +97,7 @@ def _html(report: ClaimReport) -> str:
 
 
 def _html_item(verdict: str, sentence: str, doubts: list[str]) -> str:
-    below = "".join(f"<p>Careful: {escape(text)}</p>" for text in doubts)
+    below = "".join(f"<p><small>Careful: {escape(text)}</small></p>" for text in doubts)
     return f'<li class="{verdict}">{escape(sentence)}{below}</li>'
 
 
