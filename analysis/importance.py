@@ -47,8 +47,8 @@ def importance(results: Results, *, metric: str | None = None) -> "pd.DataFrame"
 
     Columns study, method, dataset, kind ("compared" or "searched"), metric, parameter, ped_anova, fanova, settings.
     Both importances sum to 1 over the parameters of a method. PED-ANOVA (Watanabe et al. 2023) says what sets the best
-    tenth apart (of few settings the best five, or the better half), fANOVA (Hutter et al. 2014; seed 0) what explains the variance: where they
-    disagree, trust neither.
+    tenth apart (of few settings the best five, or the better half), fANOVA (Hutter et al. 2014; seed 0) what explains
+    the variance: where they disagree, trust neither.
     Settings with runs that failed or were stopped early are left out; so are methods with fewer than 6 others, or with
     one parameter.
 

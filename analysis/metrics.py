@@ -22,6 +22,8 @@ _NAMES = {
 _AT_DEPTH = {"recall": "Recall", "precision": "Precision", "ndcg": "nDCG", "label_distance": "Label distance"}
 _OTHER_DISTANCE = re.compile(r"(.+)_(cosine|euclidean|lipschitz)")
 """What `dml-study evaluate --distance` added beside the run's own distance."""
+_DEFORMED = re.compile(r"(.+)_(cutout|pixel_dropout|zoom_in|zoom_out|rotation|shear|noise|blur)_([\d.]+)")
+"""Measured on test images that were deformed so strongly (`protocol.deformations`)."""
 _COUNTS = ("selected_epoch", "selected_steps", "steps", "epochs_trained", "attempts")
 _LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$|selected_(epoch|steps)$")
 
@@ -100,6 +102,8 @@ def describe(column: str) -> Metric:
 def _label(name: str) -> str:
     if other := _OTHER_DISTANCE.fullmatch(name):
         return f"{_label(other[1])}, {other[2]} distance"
+    if deformed := _DEFORMED.fullmatch(name):
+        return f"{_label(deformed[1])}, {deformed[2].replace('_', ' ')} {deformed[3]}"
     at_depth = re.fullmatch(rf"({'|'.join(_AT_DEPTH)})_at_(\d+)", name)
     if at_depth:
         return f"{_AT_DEPTH[at_depth[1]]}@{at_depth[2]}"

@@ -16,8 +16,8 @@ from trainables.ledger import Ledger
 
 _CLASSES = 6
 """Of seen and of unseen ones in a map of classes."""
-_POINTS = 300
-"""Of the present step in a map of steps."""
+_POINTS = 120
+"""Of each step in a map of steps, embeddings and proxies."""
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -74,7 +74,8 @@ def embedding_map(
     labels = [group.name for group in chosen] + (names if len(names) <= _NAMED else [])
     width = COLUMN if len(labels) <= 8 else PAGE
     kind = "t-SNE" if projection == "tsne" else "first two principal components"
-    drawn = f"{kind} of {total} embeddings of {len(names)} classes, drawn at random, as directions"
+    things = "steps" if all(group.ordered for group in chosen) else "classes"
+    drawn = f"{kind} of {total} embeddings of {len(names)} {things}, drawn at random, as directions"
     with style():
         figure, body = new_figure(width, 0.85 * width + legend_height(labels, width), foot=[*notes, drawn])
         ax = body.subplots()

@@ -26,5 +26,7 @@ def test_a_run_that_was_refitted_has_none() -> None:
     study = Study(seeds=(0,))
     study.add("m", [0.5])
     (row,) = study.runs.values()
-    row.update(selected_epoch=5, epochs_trained=15, steps=300, train_seconds=5.0, config='{"protocol": {"refit": true}}')
+    row.update(
+        selected_epoch=5, epochs_trained=15, steps=300, train_seconds=5.0, config='{"protocol": {"refit": true}}'
+    )
     assert study.results().runs["selected_steps"].isna().all()
