@@ -66,12 +66,12 @@ def _shrink(source: Path, target: Path) -> None:
     with Image.open(source) as image:
         drawn = image.convert("RGB")
     wide = PAGE if drawn.width > 1200 else COLUMN
-    for width in (wide, 0.85 * wide, 0.7 * wide, 0.55 * wide):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for width, colors in ((wide, 128), (0.85 * wide, 128), (0.7 * wide, 128), (0.7 * wide, 48), (0.55 * wide, 48)):
         size = (round(width), round(drawn.height * width / drawn.width))
         scaled = drawn.resize(size, Image.Resampling.LANCZOS)
         # The method that keeps rare colours: a line's colour tells what it is.
-        small = scaled.quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        small = scaled.quantize(colors, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         small.save(target, optimize=True)
         if target.stat().st_size <= _LARGEST:
             return
