@@ -57,7 +57,7 @@ def step_map(ledger: Ledger, run_id: str, *, projection: Any, cache: Path) -> "F
         )
     now = run_embeddings(ledger, run_id, part="train", cache=cache).content.embeddings
     drawn = np.random.default_rng(0).choice(len(now), size=min(_POINTS, len(now)), replace=False)
-    names = ["now", *(f"{step.age} steps ago" for step in past)]
+    names = ["now", *(f"{step.age} step{'s' * (step.age > 1)} ago" for step in past)]
     present = np.concatenate(list(run_proxies(ledger, run_id, cache=cache).weights))
     rows = [("embeddings", [now[drawn], *(step.embeddings for step in past)])]
     rows += [("proxies", [present, *(step.proxies for step in past)])]
