@@ -3,7 +3,7 @@
     python docs/make_gallery.py --results results
 
 takes a folder with the results of the shipped studies that it names (`--list` prints them). `--only NAME` makes one
-picture.
+picture, `--only page` the text.
 """
 
 import argparse
@@ -286,7 +286,7 @@ TABLES = (
     Entry(
         "A parameter along the columns",
         "dml-study table batch_and_dimension --columns embedding_dim,metric --metric map_at_r --show std --format "
-        "table",
+        "markdown",
         "One compared parameter as columns, the others as rows.",
         f"{PA}: embedding dimension. {TRANSFER}: student dimension. {LOG}: embedding dimension",
         "table",
@@ -403,7 +403,9 @@ def main() -> None:
     """Makes the page, or one picture of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder with a results folder per study")
-    parser.add_argument("--only", metavar="NAME", action="append", help="make only this picture; may be repeated")
+    parser.add_argument(
+        "--only", metavar="NAME", action="append", help="make only this picture, or page; may be repeated"
+    )
     parser.add_argument("--list", action="store_true", help="print the studies that it takes, and end")
     arguments = parser.parse_args()
     if arguments.list:
@@ -414,7 +416,7 @@ def main() -> None:
             if arguments.only is None or entry.name in arguments.only:
                 picture(entry.command, PICTURES / entry.file)
                 print(entry.name, flush=True)
-        if arguments.only is None:
+        if arguments.only is None or "page" in arguments.only:
             PAGE.write_text(page(), encoding="utf-8")
 
 

@@ -67,7 +67,14 @@ def _shrink(source: Path, target: Path) -> None:
         drawn = image.convert("RGB")
     wide = PAGE if drawn.width > 1200 else COLUMN
     target.parent.mkdir(parents=True, exist_ok=True)
-    for width, colors in ((wide, 128), (0.85 * wide, 128), (0.7 * wide, 128), (0.7 * wide, 48), (0.55 * wide, 48)):
+    for width, colors in (
+        (wide, 128),
+        (0.85 * wide, 128),
+        (0.7 * wide, 128),
+        (0.7 * wide, 48),
+        (0.6 * wide, 32),
+        (0.5 * wide, 24),
+    ):
         size = (round(width), round(drawn.height * width / drawn.width))
         scaled = drawn.resize(size, Image.Resampling.LANCZOS)
         # The method that keeps rare colours: a line's colour tells what it is.
