@@ -225,8 +225,7 @@ FORMATS = (
         "Markdown",
         "dml-study table coil99_angle --format markdown",
         "For a README.",
-        f"{LOG}: its comparison",
-        "markdown",
+        shown="markdown",
     ),
     Entry(
         "LaTeX",
@@ -301,9 +300,9 @@ TABLES = (
     ),
     Entry(
         "Until it converged",
-        "dml-study table ccp_losses --metric map_at_r --metric selected_epoch --metric selected_steps --metric "
-        "selected_seconds --show std --format markdown",
-        "Epochs, steps and training time up to the selected epoch.",
+        "dml-study table ccp_losses --metric map_at_r --metric selected_epoch --metric selected_steps "
+        "--show std --format markdown",
+        "Epochs and steps up to the selected epoch; `selected_seconds` is the training time.",
         f"{CCP}: supplement, Table 3. {MEMVIR}: training length",
         "table",
     ),
@@ -325,7 +324,7 @@ TABLES = (
         "Several studies",
         "dml-study table cub200_2010 cub200_2010_finetuned --merge --rows study,method --best val_map_at_r --metric "
         "map_at_r --format markdown",
-        "Studies together; runs that are the very same stand once.",
+        "Studies together, grouped; with `--merge`, rows that are the very same runs stand once.",
         "",
         "table",
     ),
