@@ -5,16 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis import claims, plots, ranks, tables
-    from analysis.claims import ClaimReport, check_claims
+    from analysis.claims import ClaimReport, check_claims, render_claims
     from analysis.importance import importance
     from analysis.loading import Results, load
     from analysis.publications import published
     from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
+    from analysis.reports import report
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
     "ClaimReport": "analysis.claims",
     "check_claims": "analysis.claims",
+    "render_claims": "analysis.claims",
     "importance": "analysis.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
@@ -25,6 +27,7 @@ _HOMES = {
     "check_published_runs": "analysis.published_ledger",
     "published_runs": "analysis.published_ledger",
     "write_published_runs": "analysis.published_ledger",
+    "report": "analysis.reports",
 }
 
 __all__ = [
@@ -42,6 +45,8 @@ __all__ = [
     "published_runs",
     "ranks",
     "render",
+    "render_claims",
+    "report",
     "tables",
     "write_published_runs",
 ]

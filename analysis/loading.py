@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from analysis.convergence import add_convergence
 from analysis.evaluations import add_evaluations
 from analysis.replicates import plan_frame
 from analysis.widening import add_config, frame
@@ -75,6 +76,22 @@ class Results:
 
     sources: tuple[Source, ...]
 
+    def __repr__(self) -> str:
+        """Per study: methods, datasets, compared parameters, and how many of the planned runs are complete."""
+        return f"Results({'; '.join(map(self._told, self.sources))})"
+
+    def _told(self, source: Source) -> str:
+        rows = self.replicates[self.replicates["study"] == source.study]
+        axes = [axis for axis in source.plan["axes"] if axis != "dataset"]
+        runs = rows.drop_duplicates("run_id")["status"]
+        known = [
+            f"methods {', '.join(dict.fromkeys(rows['method']))}",
+            f"datasets {', '.join(dict.fromkeys(rows['dataset']))}",
+            f"compared {', '.join(axes)}" if axes else "",
+            f"{(runs == 'complete').sum()} of {len(runs)} runs complete",
+        ]
+        return f"{source.study}: {'; '.join(filter(None, known))}"
+
     @property
     def plan(self) -> dict[str, Any]:
         """The plan of the only study.
@@ -136,7 +153,7 @@ class Results:
     @cached_property
     def _runs(self) -> "pd.DataFrame":
         stored = {each.study: each.ledger for each in self.sources if isinstance(each.ledger, Ledger)}
-        return add_evaluations(self._read("runs"), stored)
+        return add_convergence(add_evaluations(self._read("runs"), stored))
 
     def _read(self, table: Table) -> "pd.DataFrame":
         import pandas as pd
