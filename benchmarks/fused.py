@@ -4,10 +4,11 @@
 
 The runs differ in their seeds alone; each trains, measures itself on validation classes after every epoch, and
 commits its rows. "working" is CPU seconds of that, after a run of one epoch that is not counted where a process has
-several; imports, and what torch does once in a process, are in "cpu". `head` is an embedding head on the cached features
-of a frozen network, `conv4` a network of four convolutions that trains. The three ways are taken one after the other in
-one call, `--repeat` times; the least of each counts. Processes run `--at-once` at a time, which a GPU allows and one
-core does not. Wall seconds ("training", "measuring" too) depend on what else the machine does; CPU seconds less.
+several; imports, and what torch does once in a process, are in "cpu". `head` is an embedding head on the cached
+features of a frozen network, `conv4` a network of four convolutions that trains. The three ways are taken one after
+the other in one call, `--repeat` times; the least of each counts. Processes run `--at-once` at a time, which a GPU
+allows and one core does not. Wall seconds ("training", "measuring" too) depend on what else the machine does; CPU
+seconds less.
 """
 
 import argparse
