@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainables.batch import Batch
 from trainables.classes import Classes
+from trainables.devices import sent
 from trainables.geometry import check_batch
 from trainables.step import Step
 from trainables.synthesis import config as configs
@@ -61,10 +62,12 @@ class ProxySynthesis(Synthesis):
         check_batch(embeddings, labels, classes.weights, centers_per_class=classes.centers_per_class)
         if self.config.ratio == 0:
             return batch
+        at_hand = batch.labels_at_hand()
         if self.config.compat == "official":
-            order = separate_neighbours(labels)
-            embeddings, labels = embeddings.index_select(0, order), labels.index_select(0, order)
-        pairs = self._pairs(labels, classes, step)
+            order = separate_neighbours(at_hand)
+            embeddings, at_hand = embeddings.index_select(0, sent(order, embeddings.device)), at_hand[order]
+            labels = sent(at_hand, embeddings.device)
+        pairs = self._pairs(at_hand, classes, step).sent(embeddings.device)
         weight = self._mixing_weight(step, len(pairs.first_class))
         rows, targets, enlarged = mix_pairs(
             embeddings, labels, classes, pairs, mixing_weight=weight, synthesize=self.config.synthesize
