@@ -4,6 +4,10 @@ Cosines are multiplied by scales of 12 to 64 and exponentiated: bfloat16 resolve
 at scale 64, and float16 overflows at an exponent of 11. So half inputs are widened before they are normalized.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -31,7 +35,11 @@ def lipschitz(vectors: Tensor) -> Tensor:
 
 def cosines(embeddings: Tensor, proxies: Tensor) -> Tensor:
     """Cosines [B, P] between all rows of [B, D] and [P, D], in at least float32, also inside an autocast region."""
-    rows, columns = unit(embeddings), unit(proxies)
+    return products(unit(embeddings), unit(proxies))
+
+
+def products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Scalar products [B, P] between all rows of [B, D] and [P, D], in the wider of their types, never by autocast."""
     dtype = torch.promote_types(rows.dtype, columns.dtype)
     with torch.autocast(device_type=rows.device.type, enabled=False):
         return rows.to(dtype) @ columns.to(dtype).T
@@ -57,13 +65,31 @@ def check_batch(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, centers_
     check_labels(labels, proxies.shape[0] // centers_per_class)
 
 
+_labels_checked = ContextVar("labels_checked", default=False)
+
+
+@contextmanager
+def labels_checked() -> Iterator[None]:
+    """A region in which nobody looks at the values of labels again: of a stack of runs (`vmap`) nobody could."""
+    token = _labels_checked.set(True)
+    try:
+        yield
+    finally:
+        _labels_checked.reset(token)
+
+
+def values_visible(labels: Tensor) -> bool:
+    """Whether the values of labels may be looked at: on the CPU, outside `labels_checked`."""
+    return labels.device.type == "cpu" and not _labels_checked.get()
+
+
 def check_labels(labels: Tensor, classes: int) -> None:
     """The part of `check_batch` that looks at labels [B] alone."""
     if labels.numel() == 0:
         raise ValueError("the batch is empty: labels [0]")
     if labels.is_floating_point() or labels.dtype == torch.bool:
         raise ValueError(f"labels are class indices and must be integers, not {labels.dtype}")
-    if labels.device.type != "cpu":
+    if not values_visible(labels):
         return
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:

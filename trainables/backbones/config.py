@@ -23,6 +23,10 @@ _WrittenPooling = BeforeValidator(_own_name, json_schema_input_type=Literal["avg
 class BackboneConfig(Part):
     """A network from images to features; the embedding head comes after it."""
 
+    fuses: ClassVar[bool] = False
+    """Whether runs that train it can do so together (`trainables.fused`): a network that is too small to fill a GPU,
+    without dropout."""
+
     trainable: bool = True
     """false: frozen in evaluation mode; features are computed once per dataset and cached."""
     pooling: Annotated[PoolingName, _WrittenPooling] = "avg"
@@ -60,6 +64,7 @@ class Conv4(BackboneConfig):
     """Four blocks of convolution, batch norm, ReLU and 2x2 max pooling: small enough for a CPU."""
 
     name: Literal["conv4"] = "conv4"
+    fuses: ClassVar[bool] = True
     width: int = Field(64, ge=1)
     """Channels of every block."""
     implementation: ClassVar[str] = "trainables.backbones.conv4:build"

@@ -38,6 +38,12 @@ class LossConfig(Part):
     stateful: ClassVar[bool] = False
     """Whether it follows the training and takes `real`, the number of rows that are images of the step."""
     target: ClassVar[Literal["class", "distance"]] = "class"
+    fuses: ClassVar[bool] = False
+    """Whether runs that differ in its float fields can train together (`trainables.fused`): a pure function of tensors,
+    without branches on their values, that takes 0-d Tensors for these fields."""
+    takes_absent: ClassVar[bool] = False
+    """Whether it takes `absent`, bool [C], classes that fill up a batch of fused runs: it looks at all classes at once,
+    and `excluded` does not keep these out."""
 
     @property
     def centers(self) -> int:
@@ -57,6 +63,7 @@ class NormSoftmax(LossConfig):
     """Inverse temperature s; the Proxy Synthesis and MemVir code uses 23."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.functional:norm_softmax"
 
 
@@ -68,6 +75,7 @@ class ProxyNCA(LossConfig):
     """Factor on the squared distance between unit vectors."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.functional:proxy_nca"
 
 
@@ -80,4 +88,6 @@ class ProxyAnchor(LossConfig):
     margin: float = Field(0.1, ge=-1, le=1)
     """Added to negative and taken from positive cosines; the paper's delta."""
     proxy_init: ProxyInit = "kaiming_normal"
+    fuses: ClassVar[bool] = True
+    takes_absent: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.functional:proxy_anchor"

@@ -4,15 +4,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainables.geometry import values_visible
+
+IGNORED = -100
+"""Label of a row that does not count: it fills up a batch to the size of others (`trainables.fused`)."""
+
 
 def target_logits(logits: Tensor, labels: Tensor) -> Tensor:
     """The logit [B] of every row's own class, from logits [B, C] and labels [B]."""
-    return logits.gather(1, labels.long()[:, None]).squeeze(1)
+    return logits.gather(1, _columns(labels)).squeeze(1)
 
 
 def replace_target(logits: Tensor, labels: Tensor, target: Tensor) -> Tensor:
     """The logits [B, C] with `target` [B] in the place of every row's own class."""
-    return logits.scatter(1, labels.long()[:, None], target[:, None])
+    return logits.scatter(1, _columns(labels), target[:, None])
+
+
+def _columns(labels: Tensor) -> Tensor:
+    return labels.long().clamp(min=0)[:, None]  # a row that does not count has some column too
 
 
 def class_cross_entropy(logits: Tensor, labels: Tensor, *, excluded: Tensor | None = None) -> Tensor:
@@ -20,7 +29,7 @@ def class_cross_entropy(logits: Tensor, labels: Tensor, *, excluded: Tensor | No
 
     Args:
         logits: [B, C].
-        labels: [B], integers in 0..C-1.
+        labels: [B], integers in 0..C-1; rows with `IGNORED` are left out of the mean.
         excluded: bool [B, C], classes that do not exist for a row: their logits become -inf, their gradient is 0.
 
     Raises:
@@ -29,12 +38,12 @@ def class_cross_entropy(logits: Tensor, labels: Tensor, *, excluded: Tensor | No
     if excluded is not None:
         _check_excluded(excluded, logits, labels)
         logits = logits.masked_fill(excluded, -torch.inf)
-    return F.cross_entropy(logits, labels.long())
+    return F.cross_entropy(logits, labels.long(), ignore_index=IGNORED)
 
 
 def _check_excluded(excluded: Tensor, logits: Tensor, labels: Tensor) -> None:
     if excluded.dtype != torch.bool or excluded.shape != logits.shape:
         got = f"{excluded.dtype} {list(excluded.shape)}"
         raise ValueError(f"excluded must be torch.bool {list(logits.shape)}, rows by classes; got {got}")
-    if excluded.device.type == "cpu" and bool(target_logits(excluded, labels).any()):
+    if values_visible(excluded) and bool(target_logits(excluded, labels).any()):
         raise ValueError("excluded names the class of a row itself; its loss would be infinite")

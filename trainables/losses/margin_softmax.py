@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainables.geometry import check_batch, cosines, unit, widened
+from trainables.geometry import check_batch, products, unit, widened
+from trainables.losses.bounded import mean_over_rows
 from trainables.losses.logits import class_cross_entropy, replace_target, target_logits
 
 __all__ = ["CurricularFace", "arcface", "cosface", "curricularface", "sphereface"]
@@ -45,10 +46,16 @@ def sphereface(
     check_batch(embeddings, labels, proxies)
     if margin < 1 or margin != int(margin):
         raise ValueError(f"the margin of sphereface is a factor and must be a whole number from 1, not {margin}")
-    similarity = cosines(embeddings, proxies)
-    target = _multiplied_angle(target_logits(similarity, labels), int(margin))
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, lengths: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        target = _multiplied_angle(target_logits(similarity, labels), int(margin))
+        logits = scale * lengths * replace_target(similarity, labels, target)
+        return class_cross_entropy(logits, labels, excluded=excluded)
+
     lengths = widened(embeddings).norm(dim=1, keepdim=True)
-    return class_cross_entropy(scale * lengths * replace_target(similarity, labels, target), labels, excluded=excluded)
+    return mean_over_rows(terms, unit(embeddings), lengths, labels, excluded, columns=len(columns))
 
 
 def cosface(
@@ -73,9 +80,14 @@ def cosface(
     Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018, equation 4.
     """
     check_batch(embeddings, labels, proxies)
-    similarity = cosines(embeddings, proxies)
-    target = target_logits(similarity, labels) - margin
-    return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        target = target_logits(similarity, labels) - margin
+        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def arcface(
@@ -108,11 +120,16 @@ def arcface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    similarity = cosines(embeddings, proxies)
-    cosine = target_logits(similarity, labels)
-    beyond = cosine - margin * math.sin(margin)
-    target = torch.where(cosine >= -math.cos(margin), _increased_angle(cosine, margin), beyond)
-    return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        cosine = target_logits(similarity, labels)
+        beyond = cosine - margin * _sin(margin)
+        target = torch.where(cosine >= -_cos(margin), _increased_angle(cosine, margin), beyond)
+        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def curricularface(
@@ -147,12 +164,17 @@ def curricularface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    similarity = cosines(embeddings, proxies)
-    cosine = target_logits(similarity, labels)
-    increased, beyond = _increased_angle(cosine, margin), cosine - margin * math.sin(margin)
-    target = torch.where(cosine > -math.cos(margin), increased, beyond)
-    weighted = torch.where(similarity > increased[:, None], similarity * (t + similarity), similarity)
-    return class_cross_entropy(scale * replace_target(weighted, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        cosine = target_logits(similarity, labels)
+        increased, beyond = _increased_angle(cosine, margin), cosine - margin * _sin(margin)
+        target = torch.where(cosine > -_cos(margin), increased, beyond)
+        weighted = torch.where(similarity > increased[:, None], similarity * (t + similarity), similarity)
+        return class_cross_entropy(scale * replace_target(weighted, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 class CurricularFace(nn.Module):
@@ -213,16 +235,25 @@ def _leading(embeddings: Tensor, labels: Tensor, real: int | None) -> tuple[Tens
     return embeddings[:rows], labels[:rows]
 
 
-def _check_angle(margin: float) -> None:
-    if not 0 <= margin <= math.pi:
+def _check_angle(margin: float | Tensor) -> None:
+    """One of a stack of runs is a Tensor whose value nobody can look at; their configurations were checked."""
+    if not isinstance(margin, Tensor) and not 0 <= margin <= math.pi:
         raise ValueError(f"the margin is an angle in radians from 0 to pi, not {margin}")
 
 
-def _increased_angle(cosine: Tensor, margin: float) -> Tensor:
+def _sin(angle: float | Tensor) -> float | Tensor:
+    return angle.sin() if isinstance(angle, Tensor) else math.sin(angle)
+
+
+def _cos(angle: float | Tensor) -> float | Tensor:
+    return angle.cos() if isinstance(angle, Tensor) else math.cos(angle)
+
+
+def _increased_angle(cosine: Tensor, margin: float | Tensor) -> Tensor:
     """`cos(theta + margin)` from `cos(theta)`; at the kinks, theta = 0 or pi, the sine counts as constant."""
     square = 1 - cosine.square()
     sine = torch.where(square > 0, square, 1).sqrt() * (square > 0)  # a square root of 0 would make the gradient NaN
-    return cosine * math.cos(margin) - sine * math.sin(margin)
+    return cosine * _cos(margin) - sine * _sin(margin)
 
 
 def _multiplied_angle(cosine: Tensor, margin: int) -> Tensor:

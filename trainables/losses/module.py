@@ -64,7 +64,7 @@ class BaseLoss(nn.Module):
         """The loss, a scalar."""
         if batch.classes is None:
             return self.function(batch.embeddings, batch.labels)
-        return self.function(batch.embeddings, batch.labels, batch.classes.weights, **self._extras(batch))
+        return self.function(batch.embeddings, batch.labels, batch.classes.weights, **self.extras(batch))
 
     def against(self, batch: Batch, references: Tensor, reference_labels: Tensor) -> Tensor:
         """A pair loss between every row of the batch and all references [R, D] with labels [R].
@@ -76,7 +76,8 @@ class BaseLoss(nn.Module):
             raise ValueError(f"loss '{self.config.name}' compares no pairs")
         return self.function(batch.embeddings, batch.labels, references, reference_labels)
 
-    def _extras(self, batch: Batch) -> dict[str, Any]:
+    def extras(self, batch: Batch) -> dict[str, Any]:
+        """What the function takes besides embeddings, labels, proxies and its arguments."""
         assert batch.classes is not None
         extras: dict[str, Any] = {}
         if self.config.has_bias:

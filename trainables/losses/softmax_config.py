@@ -17,6 +17,7 @@ class Softmax(LossConfig):
     has_bias: ClassVar[bool] = True
     keeps_length: ClassVar[bool] = True
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.softmax:softmax"
 
 
@@ -28,6 +29,7 @@ class ProxyNCAPlusPlus(LossConfig):
     """Inverse temperature 1/T; the paper's T is 1/9."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.softmax:proxy_nca_pp"
 
 
@@ -42,6 +44,7 @@ class SphereFace(LossConfig):
     proxy_init: ProxyInit = "kaiming_uniform"
     keeps_length: ClassVar[bool] = True
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.margin_softmax:sphereface"
 
 
@@ -55,6 +58,7 @@ class CosFace(LossConfig):
     """Taken from the target's cosine."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.margin_softmax:cosface"
 
 
@@ -68,6 +72,7 @@ class ArcFace(LossConfig):
     """Added to the target's angle, in radians."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.margin_softmax:arcface"
 
 
@@ -101,6 +106,8 @@ class SoftTriple(LossConfig):
     """Weight of the regularizer."""
     proxy_init: ProxyInit = "kaiming_uniform"
     is_softmax: ClassVar[bool] = True
+    fuses: ClassVar[bool] = True
+    takes_absent: ClassVar[bool] = True
     implementation: ClassVar[str] = "trainables.losses.soft_triple:soft_triple"
 
     @property

@@ -12,6 +12,11 @@ class SynthesisConfig(Part):
 
     needs_proxies: ClassVar[bool] = False
 
+    @property
+    def fuses(self) -> bool:
+        """Whether runs with it can train together (`trainables.fused`)."""
+        return False
+
     def refusal(self, run: Any) -> str | None:
         """Syntheses of classes need classes to start from."""
         if self.needs_proxies and not run.loss.has_proxies:
@@ -36,6 +41,10 @@ class NoSynthesis(SynthesisConfig):
 
     name: Literal["none"] = "none"
     implementation: ClassVar[str] = "trainables.synthesis.base:Synthesis"
+
+    @property
+    def fuses(self) -> bool:
+        return True
 
 
 class ProxySynthesis(SynthesisConfig):
@@ -71,6 +80,11 @@ class ProxySynthesis(SynthesisConfig):
                 "or take compat 'none'"
             )
         return self
+
+    @property
+    def fuses(self) -> bool:
+        """Partners by proxies follow the training; all others are known before it."""
+        return self.pairing != "nearest_proxy"
 
     def simplified(self) -> SynthesisConfig:
         if self.ratio == 0:

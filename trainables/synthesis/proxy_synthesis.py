@@ -1,6 +1,7 @@
 """Proxy Synthesis as a part of a training run."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,20 @@ from trainables.synthesis.base import Space, Synthesis
 from trainables.synthesis.functional import mix_pairs, separate_neighbours
 from trainables.synthesis.pairings import nearest_proxies, permuted
 from trainables.synthesis.pairs import Pairs, choose_pairs
+
+
+@dataclass(frozen=True)
+class Mixtures:
+    """Those of one step.
+
+    Attributes:
+        order: [B], how the batch is put in order first; None where it stays.
+        weight: of the first of each pair, one number or [m].
+    """
+
+    order: Tensor | None
+    pairs: Pairs
+    weight: float | Tensor
 
 
 class ProxySynthesis(Synthesis):
@@ -62,17 +77,22 @@ class ProxySynthesis(Synthesis):
         check_batch(embeddings, labels, classes.weights, centers_per_class=classes.centers_per_class)
         if self.config.ratio == 0:
             return batch
-        at_hand = batch.labels_at_hand()
-        if self.config.compat == "official":
-            order = separate_neighbours(at_hand)
-            embeddings, at_hand = embeddings.index_select(0, sent(order, embeddings.device)), at_hand[order]
-            labels = sent(at_hand, embeddings.device)
-        pairs = self._pairs(at_hand, classes, step).sent(embeddings.device)
-        weight = self._mixing_weight(step, len(pairs.first_class))
+        at_hand, device = batch.labels_at_hand(), embeddings.device
+        drawn = self.draw(at_hand, classes, step)
+        if drawn.order is not None:
+            embeddings = embeddings.index_select(0, sent(drawn.order, device))
+            labels = sent(at_hand.index_select(0, drawn.order), device)
+        pairs = drawn.pairs.sent(device)
         rows, targets, enlarged = mix_pairs(
-            embeddings, labels, classes, pairs, mixing_weight=weight, synthesize=self.config.synthesize
+            embeddings, labels, classes, pairs, mixing_weight=drawn.weight, synthesize=self.config.synthesize
         )
         return Batch(rows, targets, enlarged, real=len(embeddings))
+
+    def draw(self, labels: Tensor, classes: Classes, step: Step) -> Mixtures:
+        """What is mixed with what in a step; apart from `pairing: nearest_proxy` a function of labels [B] and step."""
+        order = separate_neighbours(labels) if self.config.compat == "official" else None
+        pairs = self._pairs(labels if order is None else labels.index_select(0, order), classes, step)
+        return Mixtures(order, pairs, self._mixing_weight(step, len(pairs.first_class)))
 
     def mixing_weight(self, step: Step) -> float:
         """The weight of the sample itself in every mixture of a step."""

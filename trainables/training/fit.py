@@ -99,19 +99,26 @@ class Fit:
         self.model.train()
         self.loss.train()
         self._freeze_backbone(self.epoch < self.run.training.warmup_epochs)
-        batches = self._batches()
+        batches = self.batches()
         total = torch.zeros((), device=self.data.device, dtype=torch.float64)
         self.data.inputs.expect(self.data.split.train[batch] for batch in batches)
         with isolated_rng(self.run.seed, "library", self.epoch):
             for index, batch in enumerate(batches):
-                self._set_rates(index, len(batches))
+                self.set_rates(index, len(batches))
                 total += self._step(batch, Step(self.run.seed, self.epoch, index))
-        mean_loss = total.item() / len(batches)
+        return self.epoch_over(batches, total.item() / len(batches), time.perf_counter() - start)
+
+    def epoch_over(self, batches: list[np.ndarray], mean_loss: float, seconds: float) -> EpochStats:
+        """Counts an epoch whose steps are done.
+
+        Raises:
+            TrainingError: the loss became NaN or infinite.
+        """
         if not math.isfinite(mean_loss):
             title = objective_title(self.run)
             raise TrainingError(f"the training loss became {mean_loss} in epoch {self.epoch + 1}: {title}")
         self.epoch += 1
-        return self._stats(batches, mean_loss, time.perf_counter() - start)
+        return self._stats(batches, mean_loss, seconds)
 
     def _stats(self, batches: list[np.ndarray], mean_loss: float, seconds: float) -> EpochStats:
         lr = rates(self.optimizer)
@@ -125,7 +132,7 @@ class Fit:
             train_seconds=seconds,
         )
 
-    def _batches(self) -> list[np.ndarray]:
+    def batches(self) -> list[np.ndarray]:
         """Those of the epoch to come."""
         return self.stream.of(self.epoch)
 
@@ -147,9 +154,9 @@ class Fit:
 
     def steps_per_epoch(self) -> int:
         """Steps of the epoch to come."""
-        return len(self._batches())
+        return len(self.batches())
 
-    def _set_rates(self, index: int, per_epoch: int) -> None:
+    def set_rates(self, index: int, per_epoch: int) -> None:
         """Of step `index` (from 0) of an epoch of `per_epoch` steps."""
         training, steps = self.run.training, self.epoch * per_epoch + index
         schedule = load_implementation(self.run.schedule)

@@ -65,7 +65,7 @@ def test_the_loss_gets_the_label_distances_of_the_batch(hands: Path, private_cac
     data = load_run_data(run, cache=private_cache)
     fit = Fit(run, data, epochs=1)
     assert data.images.targets is not None
-    for batch in fit._batches():
+    for batch in fit.batches():
         positions = data.split.train[batch]
         angles = data.images.targets.values[positions, 0]
         around = np.abs(angles[1:] - angles[0])
