@@ -22,8 +22,9 @@ PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
     "lipschitz": lipschitz,
 }
 
-CHUNK_ELEMENTS = 2**22
-"""Upper bound on queries x gallery scores held at once: 16 MB in float32."""
+CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**27}
+"""Upper bound on queries x gallery scores held at once: 16 MB in float32, so that they stay in a CPU's caches; 512 MB
+on a GPU, which small chunks leave idle."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def retrieval_report(
     gallery_labels: Tensor | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
     distance: Distance = "cosine",
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_elements: int | None = None,
 ) -> Retrieval:
     """Retrieval metrics of embeddings, on the device where they are.
 
@@ -84,7 +85,7 @@ def retrieval_report(
         ks: depths of Recall@k; a depth beyond the gallery is fine.
         distance: "cosine" normalizes; "euclidean" does not, and is computed in float64, since squared distances
             cancel; "lipschitz" is Euclidean between embeddings that are normalized where their norm exceeds 1.
-        chunk_elements: bound on the scores held at once; it does not change the result.
+        chunk_elements: bound on the scores held at once, the device's own by default; it does not change the result.
 
     Raises:
         ValueError: shapes that do not belong together, NaN or infinite embeddings, an unknown distance, a depth below
@@ -133,7 +134,7 @@ def rankings(
     gallery_labels: Tensor | None,
     depth: int | None,
     distance: Distance,
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_elements: int | None = None,
 ) -> Iterator[Ranking]:
     """Rankings of all queries that have a relevant item, in chunks; ranks up to R and `depth` are exact.
 
@@ -155,6 +156,7 @@ def rankings(
     if not queries.numel():
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
+    chunk_elements = chunk_elements or CHUNK_ELEMENTS.get(items.device.type, CHUNK_ELEMENTS["cpu"])
     scores_of = scorer(items, distance)
     deepest = len(items) if depth is None else max(int(relevant.max()), depth, 1)
     for rows in torch.split(queries, max(1, chunk_elements // max(items.shape))):

@@ -85,6 +85,8 @@ class Fit:
         model = build_model(self.run, channels=self.data.images.channels, feature_dim=self.data.feature_dim)
         if self.run.training.memory_format == "channels_last":
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.run.training.compile and model.backbone is not None:
+            model.backbone.compile()  # in place: names of weights stay
         return model.to(self.data.device)
 
     def train_epoch(self) -> EpochStats:
