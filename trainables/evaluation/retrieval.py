@@ -22,9 +22,12 @@ PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
     "lipschitz": lipschitz,
 }
 
-CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**27}
-"""Upper bound on queries x gallery scores held at once: 16 MB in float32, so that they stay in a CPU's caches; 512 MB
-on a GPU, which small chunks leave idle."""
+_CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**27}
+
+
+def held_at_once(vectors: Tensor) -> int:
+    """Upper bound on queries x gallery scores: 16 MB in float32 on a CPU; 512 MB on a GPU, which less leaves idle."""
+    return _CHUNK_ELEMENTS.get(vectors.device.type, _CHUNK_ELEMENTS["cpu"])
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def rankings(
     if not queries.numel():
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
-    chunk_elements = chunk_elements or CHUNK_ELEMENTS.get(items.device.type, CHUNK_ELEMENTS["cpu"])
+    chunk_elements = chunk_elements or held_at_once(items)
     scores_of = scorer(items, distance)
     deepest = len(items) if depth is None else max(int(relevant.max()), depth, 1)
     for rows in torch.split(queries, max(1, chunk_elements // max(items.shape))):
