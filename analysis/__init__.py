@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis import claims, plots, ranks, tables
-    from analysis.claims import ClaimReport, check_claims
+    from analysis.claims import ClaimReport, check_claims, render_claims
     from analysis.importance import importance
     from analysis.loading import Results, load
     from analysis.publications import published
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClaimReport": "analysis.claims",
     "check_claims": "analysis.claims",
+    "render_claims": "analysis.claims",
     "importance": "analysis.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
@@ -42,6 +43,7 @@ __all__ = [
     "published_runs",
     "ranks",
     "render",
+    "render_claims",
     "tables",
     "write_published_runs",
 ]

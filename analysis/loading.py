@@ -75,6 +75,22 @@ class Results:
 
     sources: tuple[Source, ...]
 
+    def __repr__(self) -> str:
+        """Per study: methods, datasets, compared parameters, and how many of the planned runs are complete."""
+        return f"Results({'; '.join(map(self._told, self.sources))})"
+
+    def _told(self, source: Source) -> str:
+        rows = self.replicates[self.replicates["study"] == source.study]
+        axes = [axis for axis in source.plan["axes"] if axis != "dataset"]
+        runs = rows.drop_duplicates("run_id")["status"]
+        known = [
+            f"methods {', '.join(dict.fromkeys(rows['method']))}",
+            f"datasets {', '.join(dict.fromkeys(rows['dataset']))}",
+            f"compared {', '.join(axes)}" if axes else "",
+            f"{(runs == 'complete').sum()} of {len(runs)} runs complete",
+        ]
+        return f"{source.study}: {'; '.join(filter(None, known))}"
+
     @property
     def plan(self) -> dict[str, Any]:
         """The plan of the only study.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from trainables.errors import DmlStudyError
 from trainables.metrics import LABEL_DISTANCE, lower_is_better
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 DEFAULT_METRICS = ("recall_at_1", "r_precision", "map_at_r")
 SELECTED_ON_TEST = "best_test_"

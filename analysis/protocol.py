@@ -1,7 +1,6 @@
 """One sentence per fact about how the numbers were made: data, crops, network, training, selection of the epoch."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from analysis.labels import enumeration, value_text
 from analysis.loading import Results
 from analysis.protocol_facts import CROPS, EPOCH, NETWORK, TRAINING, Config, at, crop_size, evaluation_crop
 from analysis.protocol_sentences import Used, told
+from analysis.widening import rows_of, without_replicate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,9 +23,8 @@ def protocol_notes(results: Results, replicates: "pd.DataFrame") -> list[str]:
 
     A warning where they were trained on different types of devices.
     """
-    keys = set(zip(replicates["study"], replicates["run_id"], strict=True))
-    runs = results.runs
-    used = runs[[key in keys for key in zip(runs["study"], runs["run_id"], strict=True)]]
+    keys, runs = set(rows_of(replicates, "study", "run_id")), results.runs
+    used = runs[[key in keys for key in rows_of(runs, "study", "run_id")]]
     used = used[used["status"] == "complete"]
     line = " ".join(filter(None, _sentences(used)))
     return [*filter(None, [line, device_note(used)]), *_conflicts(used)]
@@ -38,7 +37,7 @@ def protocol_line(results: Results, cells: "Iterable[CellKey]") -> str:
         cells: (study, index in its plan) of the cells that are drawn.
     """
     keys, replicates = set(cells), results.replicates
-    shown = [key in keys for key in zip(replicates["study"], replicates["cell"], strict=True)]
+    shown = [key in keys for key in rows_of(replicates, "study", "cell")]
     return " ".join(protocol_notes(results, replicates[shown]))
 
 
@@ -57,12 +56,12 @@ def _sentences(used: "pd.DataFrame") -> list[str]:
 def used_runs(used: "pd.DataFrame") -> list[Used]:
     """Rows of runs whose configuration is known, as JSON; one for all that differ in seed and fold alone."""
     columns = used[["dataset", "method", "config"]].dropna(subset="config").astype(str)
-    return distinct_runs(columns.itertuples(index=False, name=None))
+    return distinct_runs(rows_of(columns, "dataset", "method", "config"))
 
 
 def distinct_runs(rows: Iterable[tuple[str, str, str]]) -> list[Used]:
     """`used_runs` of (dataset, method, configuration as JSON)."""
-    distinct = {(dataset, method, _REPLICATE.sub("", text)): text for dataset, method, text in rows}
+    distinct = {(dataset, method, without_replicate(text)): text for dataset, method, text in rows}
     return [Used(dataset, method, json.loads(text)) for (dataset, method, _), text in distinct.items()]
 
 
@@ -72,7 +71,6 @@ def _views(runs: Sequence[Used], trained: Sequence[Used]) -> list[Used]:
     return [run for run in runs if run in trained or (evaluation_crop(run.config), crop_size(run.config)) not in seen]
 
 
-_REPLICATE = re.compile(r'"(seed|fold)": ?\d+')
 _TOLD = {"Network": NETWORK, "Training": TRAINING, "Epoch": EPOCH}
 _DATASET = ("dataset", "dataset_revision", "dataset.image_size", "dataset.resize")
 _RESIZED = {"crop": "short side and middle", "squash": "squashed", "whole": "whole"}

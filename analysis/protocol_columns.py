@@ -11,6 +11,7 @@ from analysis.protocol import distinct_runs
 from analysis.protocol_facts import CROPS, NETWORK, TRAINING, Config, at, precision
 from analysis.protocol_sentences import told_of_one
 from analysis.samples import CellKey
+from analysis.widening import rows_of
 
 __all__ = ["FIELDS", "cell_protocols"]
 
@@ -47,12 +48,12 @@ protocol below printed tables."""
 def cell_protocols(results: Results, cells: Iterable[CellKey]) -> dict[CellKey, Mapping[str, str]]:
     """The fields of every cell that has a finished run; values that differ between its runs stand side by side."""
     keys, rows = set(cells), results.replicates
-    planned = rows[[key in keys for key in zip(rows["study"], rows["cell"], strict=True)]]
+    planned = rows[[key in keys for key in rows_of(rows, "study", "cell")]]
     configs = results.runs[["study", "run_id", "config"]]
     known = planned[planned["status"] == "complete"].merge(configs, on=["study", "run_id"], how="left")
     members: dict[CellKey, list[_Run]] = {}
-    columns = known[["study", "cell", *_Run._fields]].astype({"embedding_dim": object})
-    for study, cell, *run in columns.itertuples(index=False, name=None):
+    known = known.astype({"embedding_dim": object})
+    for study, cell, *run in rows_of(known, "study", "cell", *_Run._fields):
         members.setdefault((str(study), int(cell)), []).append(_Run(*run))
     return {key: _fields(runs) for key, runs in members.items()}
 

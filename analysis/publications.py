@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,12 +1,15 @@
 """The values of one cell, by seed: what every statistic starts from."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from analysis.widening import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +54,7 @@ class Sample:
 
     def at(self, seeds: list[int]) -> Floats:
         """[len(seeds)] Values in the order of the seeds; the same value again where one run serves all."""
-        return np.array([self.values[0] if self.shared else self.by_seed[seed] for seed in seeds])
+        return np.full(len(seeds), self.values[0]) if self.shared else np.array([self.by_seed[seed] for seed in seeds])
 
 
 EMPTY = Sample({}, {})
@@ -67,16 +70,19 @@ def cell_samples(replicates: "pd.DataFrame", column: str, *, factor: float = 1.0
         column: the metric's column.
         factor: multiplies every value; 100 for percent.
     """
+    found: dict[CellKey, dict[int, list[tuple[str, float]]]] = {}
     rows = replicates[["study", "cell", "seed", "run_id"]].assign(value=valid_values(replicates, column) * factor)
-    seeds = rows.groupby(["study", "cell", "seed"], sort=True, as_index=False).agg(
-        mean=("value", "mean"), known=("value", "count"), folds=("value", "size"), run=("run_id", "first")
-    )
-    seeds = seeds[seeds["known"] == seeds["folds"]]
-    values: dict[CellKey, tuple[dict[int, float], dict[int, str]]] = {}
-    for study, cell, seed, mean, run in seeds[["study", "cell", "seed", "mean", "run"]].itertuples(index=False):
-        by_seed, runs = values.setdefault((study, int(cell)), ({}, {}))
-        by_seed[int(seed)], runs[int(seed)] = float(mean), str(run)
-    return {key: Sample(*parts) for key, parts in values.items()}
+    for study, cell, seed, run, value in rows_of(rows, *rows.columns):
+        found.setdefault((study, cell), {}).setdefault(seed, []).append((run, value))
+    samples = {key: _sample(found[key]) for key in sorted(found)}
+    return {key: sample for key, sample in samples.items() if sample.by_seed}
+
+
+def _sample(by_seed: Mapping[int, Sequence[tuple[str, float]]]) -> Sample:
+    """From the runs and values of every seed's folds; a NaN among them leaves the seed out."""
+    means = {seed: math.fsum(value for _, value in by_seed[seed]) / len(by_seed[seed]) for seed in sorted(by_seed)}
+    known = {seed: mean for seed, mean in means.items() if not math.isnan(mean)}
+    return Sample(known, {seed: by_seed[seed][0][0] for seed in known})
 
 
 def valid_values(replicates: "pd.DataFrame", column: str) -> "pd.Series[float]":

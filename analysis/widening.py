@@ -1,7 +1,6 @@
 """From stored columns to wide ones: maps of metrics and JSON configurations become a column per key."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,11 @@ def _keys(extra: "pa.MapArray") -> list[str]:
     return [key for chunk in chunks for key in pc.unique(chunk.keys).to_pylist()]
 
 
+def rows_of(frame: "pd.DataFrame", *columns: str) -> Iterator[tuple[Any, ...]]:
+    """Rows as tuples of plain values; several times faster than to iterate over columns of strings."""
+    return zip(*(frame[column].tolist() for column in columns), strict=True)
+
+
 def add_config(runs: "pd.DataFrame") -> "pd.DataFrame":
     """Runs with every scalar of their configuration as a dotted column: "synthesis.ratio", "training.epochs".
 
@@ -37,20 +41,26 @@ def add_config(runs: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     texts = runs["config"].where(runs["config"].notna(), "{}")
-    codes, distinct = pd.factorize(texts.map(_without_replicate))
+    codes, distinct = pd.factorize(pd.Series(map(without_replicate, texts.tolist()), dtype=object))
     flat = [_scalars(json.loads(text)) for text in distinct]
     columns = {key: [row.get(key) for row in flat] for key in _ordered_union(flat) if key not in set(runs.columns)}
     widened = pd.DataFrame(columns, index=range(len(flat))).take(codes).set_index(runs.index)
     return pd.concat([runs, widened], axis=1)
 
 
-_REPLICATE = re.compile(r'"(seed|fold)": ?(\d+|null)')
+def without_replicate(config: str) -> str:
+    """A configuration as JSON whose seed and fold are 0: the runs of a cell share it, and one is parsed for all.
+
+    Where a part has a seed of its own, all of them stay. Much faster than a regular expression.
+    """
+    for key in ('"seed":', '"fold":'):
+        before, found, after = config.partition(key)
+        if found and key not in after:
+            config = f"{before}{key}0{after.lstrip(_NUMBER)}"
+    return config
 
 
-def _without_replicate(config: str) -> str:
-    """The runs of a cell differ in seed and fold alone, which are columns already: one of them is parsed for all."""
-    text, count = _REPLICATE.subn(r'"\1": 0', config)
-    return text if count == 2 else config  # a part has a seed of its own
+_NUMBER = " 0123456789nul"
 
 
 def _ordered_union(rows: Iterable[Mapping[str, Any]]) -> list[str]:

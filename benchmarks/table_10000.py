@@ -1,27 +1,28 @@
-"""How long the table of a ledger of 10,000 runs x 100 epochs takes, and how much memory: load, build, render.
+"""How long `dml-study table` takes on a ledger of 10,000 runs x 100 epochs, and how much memory.
 
-    python benchmarks/table_10000.py [--folder FOLDER] [--repeat 3] [--json FILE]
+    python benchmarks/table_10000.py [--folder FOLDER] [--repeat 3]
 
-Promise: under two seconds and 1 GB. The ledger (215 cells of 47 seeds, a million rows of epochs, compacted as drivers
-leave it) is made once, in FOLDER or a temporary one. Every measurement is a process of its own; the imports of pandas,
-pyarrow and scipy are told apart from the work. Wall seconds depend on what else the machine does; CPU seconds less.
+Promise: under two seconds and 1 GB, the whole process with its imports. The ledger (215 cells of 47 seeds, a million
+rows of epochs, compacted as drivers leave it) is made once, in FOLDER or a temporary one. Wall seconds depend on what
+else the machine does; CPU seconds less.
 """
 
 import argparse
 import json
 import os
-import platform
-import resource
-import statistics
-import subprocess
+import re
+import shutil
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-PROMISE_SECONDS, PROMISE_GB = 2.0, 1.0
+from driver_5000 import kind, machine
+from processes import timed
+
+PROMISE_SECONDS, PROMISE_MIB = 2.0, 1000
+HERE = Path(__file__).parent
 EPOCHS = 100
 SPEC = """
 study: table10000
@@ -44,56 +45,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, help="keep the ledger here, and use the one that is here")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the measurements here too")
-    parser.add_argument("--child", metavar="FORMAT", help=argparse.SUPPRESS)
+    parser.add_argument("--json", type=Path, default=HERE / "results", help="folder for the measurements")
     arguments = parser.parse_args()
-    if arguments.child:
-        print(json.dumps(measured(arguments.folder, arguments.child)))
-        return
+    about = {**machine(), "load before": f"{os.getloadavg()[0]:.1f}"}
+    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary) / "ledger"
         if not (folder / "plan.json").exists():
             print(f"making a ledger in {folder} ...", flush=True)
             make(folder)
-        found = {
-            kind: best(folder, kind, arguments.repeat)
-            for kind in ("terminal", "markdown", "latex", "html", "typst", "csv")
-        }
-    show(found, arguments.json)
+        found = measured(folder, arguments.repeat)
+    show(found)
+    path = arguments.json / f"{re.sub(r'[^A-Za-z0-9.]+', '-', f'table 10000 {kind()}')}.json"
+    path.write_text(json.dumps({**about, "repeat": arguments.repeat, "formats": found}, indent=1) + "\n")
+    print(f"\nwritten to {path}")
 
 
-def best(folder: Path, kind: str, repeat: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--folder", str(folder), "--child", kind]
-    runs = [json.loads(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(repeat)]
-    least = {key: min(run[key] for run in runs) for key in runs[0]}
-    return {**least, "median": statistics.median(run["seconds"] for run in runs)}
-
-
-def measured(folder: Path, kind: str) -> dict[str, float]:
-    """Seconds of the imports and of the work, and the peak of memory in GB, of this process."""
-    start = time.perf_counter()
-    import pandas  # noqa: F401
-    import scipy.stats  # noqa: F401
-
-    import analysis
-    from analysis import tables
-
-    imported, cpu = time.perf_counter(), time.process_time()
-    table = analysis.comparison_table(analysis.load(folder))
-    if kind == "terminal":
-        from rich.console import Console
-
-        with Path(os.devnull).open("w") as nowhere:
-            Console(file=nowhere, width=160).print(tables.terminal(table))
-    else:
-        tables.render(table, kind)
-    return {
-        "imports": imported - start,
-        "seconds": time.perf_counter() - imported,
-        "cpu": time.process_time() - cpu,
-        "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
-        "rows": len(table.rows),
-    }
+def measured(folder: Path, repeat: int) -> dict[str, dict[str, float]]:
+    """Least wall and CPU seconds and the peak in MiB of the command, by format."""
+    program = shutil.which("dml-study", path=str(Path(sys.executable).parent)) or "dml-study"
+    command = [program, "table", str(folder)]
+    found = {"terminal": timed(command, repeat=repeat)}
+    for name in ("markdown", "latex", "html", "typst", "csv"):
+        found[name] = timed([*command, "--format", name], repeat=repeat)
+    return found
 
 
 def make(folder: Path) -> None:
@@ -154,20 +129,11 @@ def _write(ledger: Any, table: Any, rows: list[dict[str, Any]]) -> None:
     ledger.put(f"{table}/{index.file_name()}", content)
 
 
-def show(found: dict[str, dict[str, float]], file: Path | None) -> None:
-    about = {
-        "python": platform.python_version(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-    }
-    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n")
-    print(f"{'format':10} {'wall':>6} {'median':>7} {'CPU':>6} {'imports':>8} {'GB':>5}")
-    for kind, each in found.items():
-        kept = each["seconds"] < PROMISE_SECONDS and each["gigabytes"] < PROMISE_GB
-        seconds = f"{each['seconds']:6.2f} {each['median']:7.2f} {each['cpu']:6.2f} {each['imports']:8.2f}"
-        print(f"{kind:10} {seconds} {each['gigabytes']:5.2f}   {'kept' if kept else 'BROKEN'}")
-    if file:
-        file.write_text(json.dumps({**about, "measurements": found}, indent=1))
+def show(found: Mapping[str, Mapping[str, float]]) -> None:
+    print(f"{'format':10} {'wall s':>7} {'CPU s':>6} {'MiB':>5}")
+    for name, each in found.items():
+        kept = each["wall"] < PROMISE_SECONDS and each["peak"] < PROMISE_MIB
+        print(f"{name:10} {each['wall']:7.2f} {each['cpu']:6.2f} {each['peak']:5.0f}   {'kept' if kept else 'BROKEN'}")
 
 
 if __name__ == "__main__":

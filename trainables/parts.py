@@ -1,6 +1,5 @@
 """The base of every configurable part, the registries that name them, and what of a part goes into a run's identity."""
 
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -11,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from trainables.errors import ConfigError
 from trainables.registry import Registry
+from trainables.spelling import nearest
 
 _NO_LEGACY = object()
 
@@ -121,14 +121,6 @@ def load_implementation(part: Part) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"implementation '{part.implementation}' of '{part.name}': {error}") from error
-
-
-def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
-    """`"; did you mean 'x'?"` for the closest spelling, or the whole list when nothing is close."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    if matches:
-        return f"did you mean '{matches[0]}'?"
-    return f"known: {', '.join(sorted(known))}"
 
 
 def part_validator(registry: Registry[Part], kind: str) -> PlainValidator:

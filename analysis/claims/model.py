@@ -107,3 +107,8 @@ class ClaimReport:
         from analysis.claims.rendering import render_claims
 
         return render_claims(self, "markdown")
+
+    def _repr_html_(self) -> str:
+        from analysis.claims.rendering import render_claims
+
+        return render_claims(self, "html")

@@ -10,7 +10,7 @@ from analysis.loading import Results
 from analysis.metrics import find_metric
 from trainables.claims import claimed_pairs, split_claim
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 Origin = Literal["claimed", "asked", "baseline"]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ FORMATS = ("markdown", "csv", "json")
 
 
 def render_claims(report: ClaimReport, format: str = "text") -> str:
-    """The report as "text", "markdown", "csv" or "json"."""
+    """The report as "text", "markdown", "html" (a fragment), "csv" or "json"."""
     return _RENDERERS[format](report)
 
 
@@ -94,6 +95,16 @@ def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
     yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
 
 
+def _html(report: ClaimReport) -> str:
+    """The lines as a list; doubts smaller, below what they are about."""
+    lines = [escape(line) for line in _lines(report, bullet="", doubt=_INDENT) if line]
+    items = (f"<small>{line.strip()}</small>" if line.startswith(_INDENT) else line for line in lines)
+    return '<ul class="dml-claims">\n' + "\n".join(f"<li>{item}</li>" for item in items) + "\n</ul>\n"
+
+
+_INDENT = "  Careful: "
+
+
 def _csv(report: ClaimReport) -> str:
     return str(frame(report).to_csv(index=False, lineterminator="\n", float_format="%.10g"))
 
@@ -111,4 +122,4 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-_RENDERERS = {"text": _text, "markdown": _markdown, "csv": _csv, "json": _json}
+_RENDERERS = {"text": _text, "markdown": _markdown, "html": _html, "csv": _csv, "json": _json}

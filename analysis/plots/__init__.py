@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from analysis.plots.deformed import robustness
     from analysis.plots.deltas import forest
     from analysis.plots.depths import metric_at_k
+    from analysis.plots.embedding_maps import EmbeddingGroup, embedding_map
     from analysis.plots.heatmaps import heatmap
     from analysis.plots.histories import search_history
     from analysis.plots.importances import importance_bars
@@ -20,18 +21,24 @@ if TYPE_CHECKING:
     from analysis.plots.parallel import parallel_coordinates
     from analysis.plots.profile_curves import performance_profiles
     from analysis.plots.registry import PLOTS
+    from analysis.plots.retrievals import Picture, class_confusion, retrieval_gallery
     from analysis.plots.sensitivities import sensitivity
+    from analysis.plots.similarity import proxy_similarity
     from analysis.plots.style import save
     from analysis.plots.teachers import teacher_gap
 
 _HOMES = {
+    "EmbeddingGroup": "embedding_maps",
     "PLOTS": "registry",
+    "Picture": "retrievals",
     "Plot": "kinds",
     "PlotOptions": "kinds",
     "bars": "bar_charts",
+    "class_confusion": "retrievals",
     "contours": "landscapes",
     "cost_quality": "costs",
     "critical_difference_diagram": "critical",
+    "embedding_map": "embedding_maps",
     "forest": "deltas",
     "heatmap": "heatmaps",
     "importance_bars": "importances",
@@ -39,6 +46,8 @@ _HOMES = {
     "metric_at_k": "depths",
     "parallel_coordinates": "parallel",
     "performance_profiles": "profile_curves",
+    "proxy_similarity": "similarity",
+    "retrieval_gallery": "retrievals",
     "robustness": "deformed",
     "save": "style",
     "search_history": "histories",
@@ -49,12 +58,16 @@ _HOMES = {
 
 __all__ = [
     "PLOTS",
+    "EmbeddingGroup",
+    "Picture",
     "Plot",
     "PlotOptions",
     "bars",
+    "class_confusion",
     "contours",
     "cost_quality",
     "critical_difference_diagram",
+    "embedding_map",
     "forest",
     "heatmap",
     "importance_bars",
@@ -62,6 +75,8 @@ __all__ = [
     "metric_at_k",
     "parallel_coordinates",
     "performance_profiles",
+    "proxy_similarity",
+    "retrieval_gallery",
     "robustness",
     "save",
     "search_history",

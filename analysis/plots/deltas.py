@@ -156,6 +156,8 @@ def _draw_marks(ax: "Axes", places: Sequence[float], deltas: Sequence[Delta | No
         mark: Any = {"marker": "D" if delta.claim else "o", "markersize": 4.0, "markerfacecolor": face}
         ax.plot([result.difference], [place], color=color, linestyle="", **mark)
     ax.margins(x=0.08)
+    if not any(delta and delta.comparison.n for delta in deltas):
+        ax.set_xlim(-1, 1)  # else around 0, to the last digit
 
 
 def _text(delta: Delta | None, metric: Metric) -> str:

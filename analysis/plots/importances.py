@@ -45,11 +45,12 @@ def importance_bars(results: Results, *, metric: str = "map_at_r", methods: Sequ
         raise DmlStudyError(f"there is no importance of parameters for {', '.join(methods or ())}")
     labels = axis_labels(list(dict.fromkeys(key for panel in panels for key in panel.rows["parameter"])))
     most = max(len(panel.rows) for panel in panels)
+    lines = max(_title(panel).count("\n") for panel in panels)
     width = COLUMN if len(panels) == 1 else PAGE
     foot = [_note(panels), protocol_of(results, _runs(results, panels))]
     with style():
         figure, body, subplots = panel_grid(
-            len(panels), height=0.62 + 0.24 * most, foot=foot, more=legend_height(_LABELS, width)
+            len(panels), height=0.62 + 0.24 * most + 0.14 * lines, foot=foot, more=legend_height(_LABELS, width)
         )
         for ax, panel in zip(subplots, panels, strict=True):
             _draw(ax, panel, labels, slots=most)
@@ -93,4 +94,8 @@ def _draw(ax: "Axes", panel: _Panel, labels: dict[str, str], *, slots: int) -> N
     ax.set_ylim(slots - 0.5, -0.5)
     ax.set_xlim(0, 100)
     ax.set_xlabel("Importance (%)")
-    ax.set_title(wrapped(panel.title, 30))
+    ax.set_title(_title(panel))
+
+
+def _title(panel: _Panel) -> str:
+    return wrapped(panel.title, 30)

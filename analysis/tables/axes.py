@@ -7,7 +7,7 @@ from typing import Any
 from analysis.cells import READOUT, PlannedCell
 from analysis.metrics import Metric
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 OWN_KEYS = ("study", "method", "dataset", "metric")
 

@@ -9,7 +9,7 @@ from analysis.loading import Results
 from analysis.samples import CellKey
 from analysis.tables.places import Line
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 CHECK_MARK = "✓"
 _ABSENT = ("", "none", "false", "0", "0.0")

@@ -19,7 +19,7 @@ from analysis.tables.numbers import filled
 from analysis.tables.places import Line, columns_of, lines_of, sorted_lines
 from analysis.tables.stars import with_stars
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 SHOWN = ("mean", "std", "interval", "n", "delta")
 """What a table can show of a cell; the mean always stands."""
@@ -75,7 +75,7 @@ def comparison_table(
     axes = choose_axes(
         cells, shown, rows=rows, columns=columns, group=group, compared=compared, by_setting=choice is None
     )
-    samples = {m.column: cell_samples(results.replicates, m.column, factor=m.factor) for m in [*shown, *with_delta]}
+    samples = {m.column: cell_samples(results.replicates, m.column, factor=m.factor) for m in shown}
     lines = lines_of(cells, shown, axes)
     lines = lines if sort is None else _sorted(results, lines, sort)
     found, numbers = filled(lines, columns_of(lines, shown, axes, compared), samples, axes, with_delta, mark)

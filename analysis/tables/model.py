@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from analysis.metrics import Metric
 from analysis.samples import CellKey
 from analysis.statistics import Comparison, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Protocols = Mapping[CellKey, Mapping[str, str]]
 
@@ -104,6 +108,13 @@ class Table:
         """Its cells, top down."""
         index = self.columns.index(column)
         return tuple(row.cells[index] for row in self.rows)
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """One row per number; see `long_frame`."""
+        from analysis.tables.long import long_frame
+
+        return long_frame(self)
 
     def _repr_markdown_(self) -> str:
         from analysis.tables.rendering import render

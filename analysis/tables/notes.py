@@ -21,6 +21,7 @@ from analysis.statistics import (
     minimum_rank_test_p,
 )
 from analysis.tables.model import Cell, Table
+from analysis.widening import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,8 +34,8 @@ def footnotes(
 ) -> tuple[str, ...]:
     """Everything that a reader must know to judge the table."""
     keys = {cell.key for cell in cells}
-    index = list(zip(results.replicates["study"], results.replicates["cell"], strict=True))
-    replicates = results.replicates[[key in keys for key in index]]
+    replicates = results.replicates
+    replicates = replicates[[key in keys for key in rows_of(replicates, "study", "cell")]]
     notes = [
         _values(table, replicates),
         _deltas(table),
@@ -139,10 +140,10 @@ def _detectable(dataset: str, metric: Metric, cells: Sequence[PlannedCell], samp
     pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, metric)]
     if not pairs:
         return ""
-    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
     n = int(np.median([min(sample.n, best.n) for sample, best in pairs]))
     if n >= GENEROUS_FROM:
         return ""
+    pooled = float(np.sqrt(np.mean([difference_std(sample, best) ** 2 for sample, best in pairs])))
     value = minimum_detectable_difference(pooled, n)
     unit = {"%": " points", "": ""}.get(metric.unit, f" {metric.unit}")
     return f"{dataset} {metric.label} {value:.{metric.decimals}f}{unit}"

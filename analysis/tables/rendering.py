@@ -9,7 +9,7 @@ from analysis.tables.markdown import markdown
 from analysis.tables.model import Table
 from analysis.tables.typst import typst
 from trainables.errors import DmlStudyError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 FORMATS: dict[str, Callable[[Table], str]] = {
     "markdown": markdown,

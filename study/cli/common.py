@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.bars import DataBars
-from study.plan import Plan, build_plan
-from study.spec import load_spec
 from study.studies import find_spec
 from trainables.errors import ConfigError
 from trainables.ledger.places import Place, is_address, resolved
@@ -16,6 +14,7 @@ from trainables.ledger.places import Place, is_address, resolved
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from study.plan import Plan
     from study.search import History
 
 _UNLIMITED = 10_000
@@ -57,13 +56,16 @@ def open_plan(
     *,
     results: Place | None = None,
     history: "History | None" = None,
-) -> tuple[Plan, str]:
+) -> "tuple[Plan, str]":
     """The plan of a spec file or shipped study, and the file's text.
 
     Args:
         results: folder that searches and looks at claims are read from; the study's own by default.
         history: opens searches instead.
     """
+    from study.plan import build_plan
+    from study.spec import load_spec
+
     path = find_spec(spec)
     loaded = load_spec(path, overrides=tuple(overrides or ()), plugins=tuple(plugins or ()))
     if history is None and (loaded.needs_search or loaded.replication.until_settled):

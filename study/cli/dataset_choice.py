@@ -14,7 +14,7 @@ from study.studies import find_spec, shipped
 from trainables.datasets.catalog import data_folders
 from trainables.datasets.config import DATASETS, DatasetConfig
 from trainables.errors import ConfigError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 __all__ = ["chosen_dataset", "shipped_datasets", "spec_datasets"]
 

@@ -11,7 +11,6 @@ import typer
 from study.cli import options
 from study.cli.options import one_of
 from trainables.errors import ConfigError
-from trainables.evaluation.names import DEFAULT_METRICS, metric_name
 
 if TYPE_CHECKING:
     from study.evaluation import Evaluated
@@ -82,6 +81,7 @@ def evaluate(
         if study is not None or only:
             raise ConfigError("--embeddings scores files alone: leave out STUDY and --only, or --embeddings")
         from trainables.evaluation.files import score_files
+        from trainables.evaluation.names import DEFAULT_METRICS
 
         scored = score_files(
             *(embeddings, labels),
@@ -106,6 +106,8 @@ def _metrics(named: list[str] | None, depths: str | None) -> list[str]:
     Raises:
         ConfigError: an unknown metric, or a k that is no number.
     """
+    from trainables.evaluation.names import metric_name
+
     texts = [text.strip() for text in (depths or "").split(",") if text.strip()]
     if wrong := [text for text in texts if not text.isdecimal() or int(text) < 1]:
         raise ConfigError(f"--k {depths}: '{wrong[0]}' is no number from 1 on, such as --k 16,32")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.cli.common import open_plan, results_folder
-from study.spec import load_spec
 from study.studies import find_spec
 from study.wording import relative, run_titles, search_titles, spec_argument
 from trainables.errors import ConfigError, DmlStudyError
@@ -39,6 +38,8 @@ def _results_of(target: str) -> Place:
     for folder in (Path(target), Path("results") / target):
         if (folder / "schema.json").is_file():
             return folder
+    from study.spec import load_spec
+
     try:
         path = find_spec(target)
     except ConfigError as error:

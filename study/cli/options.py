@@ -12,7 +12,7 @@ def one_of(*known: str) -> Callable[[str | None], str | None]:
 
     def check(value: str | None) -> str | None:
         if value is not None and value not in known:
-            from trainables.parts import nearest
+            from trainables.spelling import nearest
 
             raise typer.BadParameter(f"unknown value '{value}'; {nearest(value, list(known))}")
         return value

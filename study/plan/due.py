@@ -6,7 +6,7 @@ from typing import Literal, Protocol, get_args
 from study.plan.plan import Plan, PlannedRun
 from study.plan.select import fitting_cells, fitting_searches
 from trainables.errors import ConfigError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 Policy = Literal["only-missing", "always", "only-cache"]
 

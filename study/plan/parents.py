@@ -8,7 +8,7 @@ from study.plan.untrained import Made
 from study.spec.errors import Problems
 from study.spec.spec import Method, Spec
 from trainables.config import RunConfig
-from trainables.parts import nearest
+from trainables.spelling import nearest
 from trainables.strategies.config import Parent
 
 _SHOWN = 3

@@ -12,7 +12,7 @@ from study.spec.errors import Place, SpecError
 from study.spec.sections import is_value, sections, unknown_parameter, unknown_section
 from study.spec.spec import Condition
 from trainables.errors import ConfigError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 if TYPE_CHECKING:
     from study.search.search import Search

@@ -6,7 +6,7 @@ from study.spec.checks import checked
 from study.spec.document import At, Document, read_document
 from study.spec.errors import Place, Problem, Problems, SpecError
 from study.spec.model import SpecFile
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
 

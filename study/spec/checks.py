@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from study.spec.document import At
 from study.spec.errors import Problems, shown
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 

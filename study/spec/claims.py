@@ -9,7 +9,7 @@ from study.spec.errors import Problems
 from study.spec.model import SpecFile
 from study.spec.spec import Claim
 from trainables.claims import split_claim
-from trainables.parts import nearest
+from trainables.spelling import nearest
 from trainables.training.config import Metric
 
 METRICS: tuple[str, ...] = get_args(Metric)

@@ -14,7 +14,7 @@ from study.spec.settings import Aliases, Layer, Setting
 from study.spec.spec import Method
 from study.spec.templates import expanded
 from study.spec.tune import Dimension, read_dimensions
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 _OWN = (*MethodFile.model_fields, "for")
 

@@ -8,7 +8,7 @@ from study.spec.document import Document, parse
 from study.spec.errors import Place, Problems, SpecError
 from study.spec.model import SpecFile
 from study.spec.sections import sections
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 LAYER = "--set"
 _STEP = re.compile(r'"([^"]*)"|([^."]+)')

@@ -10,7 +10,7 @@ from study.spec.model import SpecFile
 from study.spec.overrides import LAYER
 from study.spec.settings import Aliases, Layer
 from study.spec.spec import Axis, Condition, Rule
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 
 class ConditionReader:

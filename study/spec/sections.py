@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 from study.spec.checks import message, strictly, unknown_key
 from study.spec.errors import shown
 from trainables.config import REGISTRIES, RunConfig
-from trainables.parts import Config, nearest
+from trainables.parts import Config
+from trainables.spelling import nearest
 
 RESERVED = {
     "seed": "seeds are replicates: write replicates.seeds",

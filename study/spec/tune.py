@@ -9,7 +9,8 @@ from study.spec import sections
 from study.spec.checks import checked
 from study.spec.document import At
 from study.spec.errors import Place, Problems, shown
-from trainables.parts import Config, nearest
+from trainables.parts import Config
+from trainables.spelling import nearest
 
 
 class Range(Config):

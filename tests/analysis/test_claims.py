@@ -1,18 +1,14 @@
 """Claims: what is compared, how it is tested, and what is said about it."""
 
-import gc
 import json
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 from study_in_memory import Study, merged
 
 from analysis.claims import ClaimReport, check_claims, claim_stars, render_claims, stars
-from analysis.claims.checking import _holm
-from analysis.statistics import _paired
 from trainables.errors import DmlStudyError
 
 BASE = [0.500, 0.512, 0.495, 0.507, 0.503, 0.498, 0.511, 0.506]
@@ -200,38 +196,3 @@ def test_frame_and_json_have_the_numbers_and_nothing_that_json_lacks() -> None:
     assert content["comparisons"][0]["p_counted"] == pytest.approx(report.comparisons[0].p_holm)
     assert render_claims(report, "csv").count("\n") == 5
     assert render_claims(report, "markdown").startswith("- PS improves")
-
-
-def test_no_star_where_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """8000 tables of four claims about one baseline, five seeds, no true difference: families with a star."""
-    monkeypatch.setattr(gc, "collect", lambda *args: 0)  # statsmodels collects after each of them
-    rng, tables, claims, n = np.random.default_rng(0), 8000, 4, 5
-    values = rng.normal(size=(tables, claims + 1, n)) + rng.normal(size=(tables, 1, n))
-    first, second = values[:, 1:].reshape(-1, n), np.repeat(values[:, 0], claims, axis=0)
-    p_values = np.array([each.p_value for each in _paired(first, second, 0.95)]).reshape(tables, claims)
-    starred = float(np.mean([min(_holm(row.tolist(), 0.05)) <= 0.05 for row in p_values]))
-    uncorrected = float(np.mean(p_values.min(axis=1) <= 0.05))
-    assert 0.02 < starred <= 0.05
-    assert uncorrected > 0.1
-
-
-@pytest.mark.parametrize("n", [3, 5, 8])
-def test_intervals_of_differences_cover(n: int) -> None:
-    values = np.random.default_rng(n).normal(1.0, 2.0, size=(2, 5000, n))
-    covered = float(np.mean([each.low <= 0 <= each.high for each in _paired(values[0], values[1], 0.95)]))
-    assert 0.93 <= covered <= 0.97
-
-
-@pytest.mark.slow
-def test_whole_reports_star_nothing_where_nothing_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same through everything that a user calls, over 200 studies."""
-    monkeypatch.setattr(gc, "collect", lambda *args: 0)
-    rng, starred = np.random.default_rng(3), 0
-    for _ in range(200):
-        study = Study(seeds=range(5))
-        for index, values in enumerate(rng.normal(0.5, 0.01, size=(5, 5)).tolist()):
-            study.add(f"m{index}", {"test_map_at_r": values}, baseline=0 if index else None)
-            if index:
-                study.claim(f"m{index}", "m0")
-        starred += any(map(stars, check_claims(study.results()).comparisons))
-    assert starred / 200 <= 0.05

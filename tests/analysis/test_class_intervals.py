@@ -1,7 +1,6 @@
 """Intervals over test classes."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +13,7 @@ from analysis.class_intervals import (
     Interval,
     bootstrap_interval,
     class_interval,
-    over_both,
 )
-from analysis.samples import Sample
-from analysis.statistics import compare_all
 
 QUERIES = [2, 6, 4, 4, 8, 16]
 
@@ -103,45 +99,3 @@ def test_the_same_data_give_the_same_interval_and_heavy_classes_count_more() -> 
     heavy = bootstrap_interval(values, np.where(values > 0, 50.0, 1.0))
     assert even == bootstrap_interval(values, np.ones(10))
     assert heavy.high > even.high
-
-
-def coverage(classes: int, repetitions: int) -> float:
-    """Of skewed differences with uneven classes, whose mean is 1."""
-    rng = np.random.default_rng(classes)
-    queries = rng.integers(5, 60, size=(repetitions, classes)).astype(float)
-    values = rng.normal(size=queries.shape) + rng.exponential(size=queries.shape)
-    intervals = [bootstrap_interval(*row) for row in zip(values, queries, strict=True)]
-    return float(np.mean([each.low <= 1 <= each.high for each in intervals]))
-
-
-@pytest.mark.parametrize(("classes", "least", "most"), [(5, 0.86, 0.94), (10, 0.91, 0.97), (20, 0.92, 0.97)])
-def test_coverage_is_what_the_documentation_says(classes: int, least: float, most: float) -> None:
-    assert least <= coverage(classes, 500) <= most
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("classes", [10, 20, 50, 100])
-def test_coverage_over_many_repetitions(classes: int) -> None:
-    assert coverage(classes, 4000) == pytest.approx(0.945, abs=0.012)
-
-
-def test_an_interval_over_both_covers_where_those_over_one_do_not() -> None:
-    """Five seeds by thirty classes, both drawn anew each time; the true difference is 0."""
-    rng, seeds, classes, repetitions = np.random.default_rng(2), 5, 30, 300
-    noise = rng.normal(size=(repetitions, seeds, classes)) / 2
-    cube = rng.normal(size=(repetitions, seeds, 1)) / 2 + rng.normal(size=(repetitions, 1, classes)) + noise
-    compared = compare_all([(_sample(values.mean(axis=1)), _sample(np.zeros(seeds))) for values in cube])
-    over_classes = [bootstrap_interval(values.mean(axis=0), np.ones(classes)) for values in cube]
-    pairs = list(zip(compared, over_classes, strict=True))
-    covered = [over_both(one.difference, one, other) for one, other in pairs]
-    assert _share(compared) < 0.93
-    assert _share(over_classes) < 0.9
-    assert _share(covered) > 0.93
-
-
-def _sample(values: Any) -> Sample:
-    return Sample(dict(enumerate(map(float, values))), {seed: f"{seed}-{id(values)}" for seed in range(len(values))})
-
-
-def _share(intervals: Any) -> float:
-    return float(np.mean([each.low <= 0 <= each.high for each in intervals]))

@@ -1,18 +1,22 @@
 """Statistics against published worked examples; the source stands beside each."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special
+from study_in_memory import Study
 
 from analysis.claims.checking import _holm, _wilcoxon
+from analysis.class_intervals import bootstrap_interval
 from analysis.effects import NO_EFFECT, paired_effect, unpaired_effect
+from analysis.importance import importance
 from analysis.power import seeds_needed
 from analysis.ranks import critical_difference, performance_profile, rank_test
 from analysis.samples import Sample
-from analysis.statistics import compare
+from analysis.statistics import compare, known_summary, summarize
 from trainables.errors import DmlStudyError
 
 SLEEP = ([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0], [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
@@ -168,3 +172,29 @@ def test_performance_profile_by_hand() -> None:
     assert profile["a"].tolist() == pytest.approx([1 / 3, 2 / 3, 2 / 3])
     assert profile["b"].tolist() == pytest.approx([2 / 3, 2 / 3, 1.0])
     assert performance_profile(scores, higher_is_better=False, distances=[0.0])["a"].tolist() == pytest.approx([1 / 3])
+
+
+def test_interval_is_that_of_the_nist_handbook() -> None:
+    """NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.5.2: confidence limits of the mean of ZARR13.DAT."""
+    summary = known_summary(195, 9.261460, 0.022789)
+    assert (summary.low, summary.high) == pytest.approx((9.258242, 9.264679), abs=2e-6)
+
+
+def test_a_bootstrap_of_normal_scores_is_students_interval() -> None:
+    """What the expanded percentile is made for: T. Hesterberg, What Teachers Should Know About the Bootstrap, 2015."""
+    scores = special.ndtri((np.arange(1, 41) - 0.5) / 40)
+    found, expected = bootstrap_interval(scores, np.ones(40)), summarize(scores)
+    assert found.low == pytest.approx(expected.low, rel=0.06)
+    assert found.high == pytest.approx(expected.high, rel=0.06)
+
+
+def test_importance_of_a_sum_is_the_share_of_the_variance() -> None:
+    """Without interactions a parameter's share is that of its own variance (F. Hutter et al., An Efficient Approach for
+    Assessing Hyperparameter Importance, 2014): 1 and 9 parts for slopes of 1 and 3 over the same values."""
+    study = Study(axes=["dataset", "loss.scale", "loss.margin"], seeds=(0,))
+    steps = [index / 7 for index in range(8)]
+    for x, y in product(steps, steps):
+        study.add("a", [0.4 + 0.05 * x + 0.15 * y], loss__scale=x, loss__margin=y)
+    found = importance(study.results()).set_index("parameter")["fanova"]
+    assert found["loss.scale"] == pytest.approx(0.1, abs=0.03)
+    assert found["loss.margin"] == pytest.approx(0.9, abs=0.03)

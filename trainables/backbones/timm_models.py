@@ -5,7 +5,7 @@ from typing import Any
 from trainables.backbones.base import IMAGENET_MEAN, IMAGENET_STD, MapBody, Network, color_channels
 from trainables.backbones.config import Timm, ViTSmall
 from trainables.errors import ConfigError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 
 def build(config: Timm | ViTSmall, *, channels: int) -> Network:

@@ -15,7 +15,7 @@ from trainables.backbones.base import IMAGENET_MEAN, IMAGENET_STD, MapBody, Netw
 from trainables.backbones.config import Torchvision
 from trainables.backbones.torchvision_models import ARGUMENTS, OTHER_SCALES
 from trainables.errors import ConfigError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 _POOLINGS = frozenset({"mean", "adaptive_avg_pool2d"})
 _AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")

@@ -17,7 +17,8 @@ from trainables.datasets.extraction import PACKED, extract, require_whole
 from trainables.datasets.source import Progress
 from trainables.datasets.storage import INTO_REMEDY, mebibytes, require_room, storage_errors
 from trainables.errors import ConfigError, DataError
-from trainables.parts import load_implementation, nearest
+from trainables.parts import load_implementation
+from trainables.spelling import nearest
 
 __all__ = ["Prepared", "prepare", "require_checksum"]
 

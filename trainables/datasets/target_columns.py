@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from trainables.datasets.files import DAMAGED, Files
 from trainables.errors import DataError
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 __all__ = ["LABEL_FILE", "read_columns", "read_label_file"]
 

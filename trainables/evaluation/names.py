@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trainables.errors import ConfigError
 from trainables.metrics import needs_targets
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 __all__ = ["DEFAULT_METRICS", "MetricName", "metric_name"]
 

@@ -12,7 +12,7 @@ from trainables.ledger.places import keyed
 from trainables.ledger.schema import COLUMNS, arrow_schema
 from trainables.ledger.store import Store
 from trainables.ledger.tables import from_parquet
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from trainables.errors import LedgerError
 from trainables.ledger.names import Table
 from trainables.ledger.schema import COLUMNS, JSON_COLUMNS, REQUIRED, SCHEMA_VERSION, arrow_schema, program_version
-from trainables.parts import nearest
+from trainables.spelling import nearest
 
 if TYPE_CHECKING:
     import pyarrow as pa
