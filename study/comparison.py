@@ -12,7 +12,7 @@ Row = Mapping[str, Any]
 
 _NUMBERS = ("double", "int32", "int64", "metrics")
 _KEYS = {"runs": (), "epochs": ("phase", "epoch"), "classes": ("class_index",)}
-_NOT_METRICS = ("schema_version", "seed", "fold", "attempts", "wall_seconds", "peak_gpu_memory")
+_NOT_METRICS = ("schema_version", "seed", "fold", "attempts", "wall_seconds", "peak_gpu_memory", "fused")
 _TIMES = ("_seconds", "_per_second")
 _PROVENANCE = ("device_name", "device", "git_commit", "host")
 

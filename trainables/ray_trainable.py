@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ray import tune
 
 from trainables.errors import DmlStudyError
+from trainables.fused.group import GroupSession, Member
 from trainables.ledger import Ledger
 from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
@@ -17,6 +18,8 @@ from trainables.training.gpu_memory import free_memory, limit_memory, needed_of_
 from trainables.training.orders import ordered_stop
 from trainables.training.session import Session, SessionOptions
 
+AnySession = TypeVar("AnySession", bound=Session)
+
 _REPORT_SECONDS = 1.0
 """A step trains as many epochs as fit in here: results of tiny epochs would keep the driver busier than the workers."""
 
@@ -24,7 +27,8 @@ _REPORT_SECONDS = 1.0
 class RunTrainable(tune.Trainable):  # type: ignore[misc]
     """Executes one run per trial, in an actor that is used again for the next.
 
-    The trial's configuration holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value) and `session`
+    Where runs train together, the configuration holds them as `members`, each with its `slot` among `size`; otherwise
+    it holds `run` (JSON of a RunConfig), `cutoffs` (pairs of an epoch and a value); and always `session`
     (ledger, study, cache, data, nodes, generation, checkpoint_seconds, plugins). Results go to the ledger; Tune hears
     of epochs and of the end.
 
@@ -36,7 +40,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         # Tune also calls this in actors that never step: nothing may happen here but to the process itself.
         adopt(environment)
         self._configuration = config
-        self._session: Session | None = None
+        self._session: Session | GroupSession | None = None
         self._reported = 0
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -60,22 +64,25 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
         if self._session is None:
             self._session = _open_session(self._configuration)
         judge = self._configuration["judge"]
-        if judge is not None:
-            _obey(self._session, judge["order"])
+        session = self._session
+        judged = session if judge is not None and isinstance(session, Session) else None
+        if judged is not None:
+            _obey(judged, judge["order"])
         until = time.monotonic() + _REPORT_SECONDS
-        while not self._session.done:
-            self._session.step()
-            if time.monotonic() >= until or (judge is not None and self._unreported(self._session)):
+        while not session.done:
+            session.step()
+            if time.monotonic() >= until or (judged is not None and self._unreported(judged)):
                 break
-        if judge is not None and judge["pauses"]:
-            self._session.close()  # it may go on in another worker while this one still holds it
+        if judged is not None and judge["pauses"]:
+            session.close()  # it may go on in another worker while this one still holds it
         return {
-            "epoch": self._session.epochs_done,
-            "done": self._session.done,
-            "status": self._session.status,
-            "run_id": self._session.run_id,
+            "epoch": session.epochs_done,
+            "done": session.done,
+            "status": session.status,
+            "statuses": session.statuses if isinstance(session, GroupSession) else {},
+            "run_id": self._configuration["run_id"],
             "gpu_memory": needed_of_gpu(),
-            "curve": self._news(self._session) if judge is not None else [],
+            "curve": self._news(judged) if judged is not None else [],
         }
 
     def _unreported(self, session: Session) -> list[tuple[int, float]]:
@@ -110,7 +117,7 @@ def _obey(session: Session, order: str) -> None:
         session.cutoffs = unreachable(epoch, metric=session.run.protocol.select_by)
 
 
-def _open_session(config: dict[str, Any]) -> Session:
+def _open_session(config: dict[str, Any]) -> Session | GroupSession:
     keep_freed_memory()
     gpus = config["resources"].get("GPU", 0.0)
     limit_memory(gpus)
@@ -122,9 +129,16 @@ def _open_session(config: dict[str, Any]) -> Session:
         checkpoint_seconds=settings["checkpoint_seconds"],
         gpus=gpus or 1.0,
     )
-    run = run_here(config["run"], settings)
-    if settings["nodes"] == "many":  # this one may have joined after the others were asked
-        require_data(run, cache=options.cache)
     shard = Shard.parse(settings["shard"]) if settings.get("shard") else None
     ledger = Ledger.reopen(settings["ledger"], shard=shard)
-    return Session(run, ledger=ledger, options=options, cutoffs=dict(config["cutoffs"]))
+
+    def opened(kind: type[AnySession], told: dict[str, Any]) -> AnySession:
+        run = run_here(told["run"], settings)
+        if settings["nodes"] == "many":  # this one may have joined after the others were asked
+            require_data(run, cache=options.cache)
+        return kind(run, ledger=ledger, options=options, cutoffs=dict(told["cutoffs"]))
+
+    if "members" not in config:
+        return opened(Session, config)
+    members = {told["slot"]: opened(Member, told) for told in config["members"]}
+    return GroupSession(members, size=config["size"])

@@ -11,6 +11,7 @@ from analysis.labels import axis_labels, value_text
 from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
 from study.cli.cost_view import estimate_lines
+from study.cli.fusing_view import fusing_lines
 from study.cli.packing_view import packing_lines, retried_lines
 from study.cli.search_view import print_searches
 from study.cli.settling_view import settling_lines
@@ -54,7 +55,12 @@ def print_plan(plan: Plan, ledger: Ledger | None, folder: Place, *, limit: int) 
             console.print(line, markup=False)
         console.print(f"{len(plan.settling.spared)} runs of further seeds wait for what these claims need")
     due = _open_runs(plan, commits)
-    for line in [*estimate_lines(due, ledger), *packing_lines(due), *(retried_lines(ledger) if ledger else [])]:
+    for line in [
+        *estimate_lines(due, ledger),
+        *packing_lines(due),
+        *fusing_lines(due),
+        *(retried_lines(ledger) if ledger else []),
+    ]:
         console.print(line, markup=False)
     for warning in plan.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)

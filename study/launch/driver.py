@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from study.costs import CostBook, spent
+from study.fusing import Groups
 from study.launch.adopt import adopt_siblings
+from study.launch.cluster import slots
 from study.launch.gate import Gate, told
 from study.launch.housekeeping import Housekeeping
 from study.launch.machines import Machines
@@ -231,7 +233,8 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: Parts) -> None:
     session = session_of(plan, parts)
     scratch = parts.machines.start()
     make_ready(due, Setting(ledger, parts.options, scratch, session), tell=_tell)
-    sizes = parts.packing.prepare(due, session=session)
+    groups = Groups(ledger).of(due, places=slots, tell=_tell)
+    sizes = groups.sizes | parts.packing.prepare(groups.singles, session=session)
     with (
         stop.on_signals(),
         Housekeeping(None if parts.options.shard else ledger, note=parts.book.save),
@@ -239,7 +242,8 @@ def _train(due: Sequence[PlannedRun], *, plan: Plan, parts: Parts) -> None:
     ):
         from study.launch.searcher import PlanSearcher
 
-        searcher = PlanSearcher([configuration_of(run, session) for run in due], stop=stop, gate=parts.gate)
+        configurations = groups.configured([configuration_of(run, session) for run in due])
+        searcher = PlanSearcher(configurations, stop=stop, gate=parts.gate)
         train(searcher, name="confirm", sizes=sizes, parts=parts, scratch=scratch)
 
 

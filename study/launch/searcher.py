@@ -9,6 +9,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from study.fusing.configurations import only, run_ids, status_of
 from study.launch.gate import Gate
 from study.launch.signals import StopRequest
 
@@ -16,26 +17,27 @@ from study.launch.signals import StopRequest
 class PlanSearcher(Searcher):  # type: ignore[misc]
     """Suggests every due run once, in plan order, and ends; it proposes nothing of its own.
 
-    A run that needs others (its `sources`) waits until all of them are complete, and is left out where one failed or
-    may not start.
+    Runs that train together are one suggestion. A run that needs others (its `sources`) waits until all of them are
+    complete, and is left out where one failed or may not start.
     """
 
     def __init__(self, configurations: list[dict[str, Any]], *, stop: StopRequest, gate: Gate | None = None) -> None:
         super().__init__()
         self._waiting = list(configurations)
-        self._unfinished = {configuration["run_id"] for configuration in configurations}
-        self._started: dict[str, str] = {}
+        self._unfinished = {run_id for configuration in configurations for run_id in run_ids(configuration)}
+        self._started: dict[str, dict[str, Any]] = {}
         self._stop, self._gate = stop, gate
 
     def suggest(self, trial_id: str) -> Any:
         while not self._stop.requested and (configuration := self._next()) is not None:
-            run_id = configuration["run_id"]
             self._waiting.remove(configuration)
-            if self._gate is None or self._gate.admits(run_id):
-                self._started[trial_id] = run_id
-                return configuration
-            self._unfinished.discard(run_id)
-            self._drop_those_that_need(run_id)
+            admitted = [each for each in run_ids(configuration) if self._gate is None or self._gate.admits(each)]
+            for run_id in set(run_ids(configuration)).difference(admitted):
+                self._unfinished.discard(run_id)
+                self._drop_those_that_need(run_id)
+            if admitted:
+                self._started[trial_id] = only(admitted, configuration)
+                return self._started[trial_id]
         if self._stop.requested or not self._waiting:
             return Searcher.FINISHED
         return None  # asked again when a trial has reported
@@ -49,10 +51,14 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
         """Results stand in the ledger; a trial that Tune gave up after all retries would not be the last one."""
         if error:
             self._stop.request()
-        run_id = self._started.pop(trial_id, "")
+        configuration = self._started.pop(trial_id, None)
+        for run_id in run_ids(configuration) if configuration else ():
+            self._ended(run_id, status_of(run_id, result))
+
+    def _ended(self, run_id: str, status: str | None) -> None:
         self._unfinished.discard(run_id)
         refused = self._gate is not None and run_id in self._gate.refused
-        if refused or (result is not None and result.get("status") == "failed"):
+        if refused or status == "failed":
             self._drop_those_that_need(run_id)
         if self._gate is not None:
             self._gate.ended(run_id)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from study.spec.sections import RESERVED, sections
-from study.spec.values import Bytes, Gpus, Names, Numbers, Scheduler
+from study.spec.values import Bytes, Fuse, Gpus, Names, Numbers, Scheduler
 from trainables.parts import Config
 
 
@@ -48,6 +48,9 @@ class Resources(Config):
     it implies. Where it is empty, `auto` measures it in a short probe before the first run."""
     memory: Bytes | None = None
     """Main memory, in bytes or as 4GB."""
+    fuse: Fuse = "auto"
+    """How many runs that differ in numbers alone (seeds, rates, scales, margins, mixup_alpha) train together as one
+    network: at most so many, or `off`. `auto`: up to 64 on a GPU, none on a CPU. Their last digits change."""
 
     @model_validator(mode="before")
     @classmethod

@@ -43,6 +43,17 @@ def _gpus(value: Any) -> "float | Literal['auto']":
     return float(value)
 
 
+def _fuse(value: Any) -> "int | Literal['auto', 'off']":
+    """YAML 1.1 reads `off` as false."""
+    if value is False or value == "off":
+        return "off"
+    if value == "auto":
+        return "auto"
+    if type(value) is int and value >= 2:
+        return value
+    raise ValueError("should be auto, off or a number of runs from 2")
+
+
 def _names(value: Any) -> tuple[str, ...]:
     names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
     if not names or not all(isinstance(name, str) and name for name in names):
@@ -78,6 +89,13 @@ Gpus = Annotated[
     float | Literal["auto"],
     PlainValidator(_gpus),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"enum": ["auto"]}]}),
+]
+
+
+Fuse = Annotated[
+    int | Literal["auto", "off"],
+    PlainValidator(_fuse),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 2}, {"enum": ["auto", "off", False]}]}),
 ]
 
 

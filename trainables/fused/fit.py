@@ -13,7 +13,9 @@ from trainables.errors import TrainingError
 from trainables.fused.mixing import Stacked, stacked_mixtures
 from trainables.fused.stack import Stack, StepInputs
 from trainables.step import Step
+from trainables.strategies.base import EpochRow
 from trainables.strategies.plain import Plain
+from trainables.synthesis import config as configs
 from trainables.synthesis.proxy_synthesis import ProxySynthesis
 from trainables.training.data import RunData
 from trainables.training.fit import EpochStats, Fit
@@ -50,6 +52,11 @@ class FusedFit(Fit):
             self._stack.write_back(self)
         return super().state_dict()
 
+    @property
+    def companions(self) -> int:
+        """How many runs train together with this one, itself included."""
+        return self._stack.size if self._stack is not None else 1
+
     def trained(self, stack: Stack, done: _Trained) -> None:
         """An epoch was trained in a stack."""
         self._stack, self._trained = stack, done
@@ -62,6 +69,10 @@ class FusedPlain(Plain):
 
     def _new_fit(self, data: RunData, *, epochs: int) -> FusedFit:
         return FusedFit(self.run, data, epochs=epochs)
+
+    def epoch(self) -> EpochRow:
+        row = super().epoch()
+        return {**row, "extra": {**row["extra"], "fused": float(self.fit.companions)}}
 
     def ready(self) -> FusedFit:
         """The fit whose epoch comes next."""
@@ -141,7 +152,7 @@ def _inputs(fits: Mapping[int, FusedFit], batches: Mapping[int, np.ndarray], slo
     fit = fits[slots[0]]
     if len(sources) == 1 and fit.data.cached_features:
         positions = np.concatenate([fits[slot].data.split.train[batches[slot]] for slot in slots])
-        return fit.data.batch(positions).unflatten(0, (len(slots), -1))
+        return torch.unflatten(fit.data.batch(positions), 0, (len(slots), -1))
     seen = {
         slot: fit.training_inputs(batches[slot], Step(fit.run.seed, fit.epoch, index)) for slot, fit in fits.items()
     }
@@ -151,12 +162,13 @@ def _inputs(fits: Mapping[int, FusedFit], batches: Mapping[int, np.ndarray], slo
 def _mixtures(
     stack: Stack, fits: Mapping[int, FusedFit], labels: Mapping[int, Tensor], slots: list[int], index: int
 ) -> Stacked | None:
-    drawn = {}
+    config, drawn, count = fits[slots[0]].run.synthesis, {}, 0
     for slot, fit in fits.items():
-        synthesis, classes = fit.synthesis, fit.loss.classes
-        if not isinstance(synthesis, ProxySynthesis) or classes is None:
-            return None
-        drawn[slot] = synthesis.draw(labels[slot], classes, Step(fit.run.seed, fit.epoch, index))
-    config, count = synthesis.config, classes.count
-    listed = [drawn[slot] for slot in slots]
-    return stacked_mixtures(listed, config, batch=len(labels[slots[0]]), classes=count, device=stack.device)
+        classes = fit.loss.classes
+        if isinstance(fit.synthesis, ProxySynthesis) and classes is not None:
+            drawn[slot] = fit.synthesis.draw(labels[slot], classes, Step(fit.run.seed, fit.epoch, index))
+            count = classes.count
+    if not isinstance(config, configs.ProxySynthesis):
+        return None
+    listed, batch = [drawn[slot] for slot in slots], len(labels[slots[0]])
+    return stacked_mixtures(listed, config, batch=batch, classes=count, device=stack.device)

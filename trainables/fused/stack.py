@@ -177,9 +177,10 @@ class Stack:
         tensors = dict(self._rest)
         for name, places in self._places.items():
             weights = self._optimizers[name].weights
-            pieces = (weights if name in trained else weights.detach()).split([p.stop - p.start for p in places], dim=1)
+            sizes = [place.stop - place.start for place in places]
+            pieces = torch.split(weights if name in trained else weights.detach(), sizes, dim=1)
             tensors |= {
-                place.key: piece.unflatten(1, place.shape) if place.shape else piece.squeeze(1)
+                place.key: torch.unflatten(piece, 1, place.shape) if place.shape else piece.squeeze(1)
                 for place, piece in zip(places, pieces, strict=True)
             }
         arguments = {key: numbers[key] for key in own_numbers(self._template.run.loss)}

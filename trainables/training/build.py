@@ -1,6 +1,7 @@
 """Everything that a run trains with, put together from its configuration."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,17 +12,24 @@ from trainables.strategies.base import Artifacts, Strategy, no_artifacts
 from trainables.training.data import load_run_data
 
 
-def build_strategy(run: RunConfig, *, cache: Path, artifacts: Artifacts = no_artifacts) -> Strategy:
+def build_strategy(
+    run: RunConfig,
+    *,
+    cache: Path,
+    artifacts: Artifacts = no_artifacts,
+    implementation: Callable[..., Strategy] | None = None,
+) -> Strategy:
     """The strategy of a run, with its data opened and its threads and determinism set.
 
     Args:
         artifacts: reads what other runs kept in the results folder.
+        implementation: of the strategy; the registered one by default.
     """
     set_numerics(run)
     data = load_run_data(run, cache=cache)
     all_classes = load_run_data(run, cache=cache, everything=True) if run.protocol.refit else data
-    strategy: Strategy = load_implementation(run.strategy)(run, data, all_classes, artifacts=artifacts)
-    return strategy
+    build: Callable[..., Strategy] = implementation or load_implementation(run.strategy)
+    return build(run, data, all_classes, artifacts=artifacts)
 
 
 def set_numerics(run: RunConfig) -> None:

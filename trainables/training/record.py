@@ -31,6 +31,7 @@ def run_row(
     planned = max(epochs_trained, run.training.epochs) if run.strategy.trains else 0
     train_seconds = sum(row["train_seconds"] for row in epoch_rows)
     images = sum(row["images_per_second"] * row["train_seconds"] for row in epoch_rows)
+    companions = _companions(epoch_rows)
     return {
         "run_id": run_id,
         "attempt": attempt,
@@ -45,7 +46,7 @@ def run_row(
         "final_train_loss": epoch_rows[-1]["train_loss"] if epoch_rows else None,
         "train_seconds": train_seconds,
         "eval_seconds": sum(row["eval_seconds"] for row in epoch_rows),
-        "wall_seconds": wall_seconds,
+        "wall_seconds": wall_seconds / companions,  # what runs took together, shared out
         "images_per_second": images / train_seconds if train_seconds else None,
         "peak_gpu_memory": peak_memory() if run.device == "cuda" else None,
         "started_at": started_at,
@@ -59,8 +60,13 @@ def run_row(
         "error": error,
         "origin": None,
         "config": json.dumps(run.model_dump(mode="json"), sort_keys=True),
-        **(_results(outcome) if outcome else {"extra": {}}),
+        **_results(outcome, companions),
     }
+
+
+def _companions(epoch_rows: list[dict[str, Any]]) -> float:
+    """How many runs trained together, where this one did; its last digits depend on that."""
+    return max((row["extra"].get("fused", 1.0) for row in epoch_rows), default=1.0)
 
 
 def _what(run: RunConfig) -> dict[str, Any]:
@@ -78,8 +84,11 @@ def _what(run: RunConfig) -> dict[str, Any]:
     }
 
 
-def _results(outcome: Outcome) -> dict[str, Any]:
-    merged: dict[str, Any] = {"selected_epoch": outcome.selected_epoch, "extra": {**outcome.extra}}
+def _results(outcome: Outcome | None, companions: float) -> dict[str, Any]:
+    fused = {"fused": companions} if companions > 1 else {}
+    if outcome is None:
+        return {"extra": fused}
+    merged: dict[str, Any] = {"selected_epoch": outcome.selected_epoch, "extra": {**outcome.extra, **fused}}
     sources: Mapping[str, dict[str, float]] = {
         "val": outcome.validation,
         "test": outcome.test,

@@ -3,6 +3,7 @@
 import math
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +56,8 @@ class Session:
     status `failed`; an error of the storage is raised: the run is not to blame. A run for which a part of a GPU is too
     small ends as `out_of_memory` and leaves no row: its driver starts it again with more.
     """
+
+    _build: Callable[..., Strategy] = staticmethod(build_strategy)
 
     def __init__(
         self,
@@ -182,7 +185,7 @@ class Session:
 
     def _strategy_or_build(self) -> Strategy:
         if self._strategy is None:
-            self._strategy = build_strategy(self.run, cache=self.options.cache, artifacts=self._artifacts)
+            self._strategy = self._build(self.run, cache=self.options.cache, artifacts=self._artifacts)
             self._resume(self._strategy)
         return self._strategy
 
