@@ -73,7 +73,7 @@ def steps_on_meta(run: RunConfig, cache: Path) -> Copies:
     rows, labels = torch.empty(64, 16, device=META), torch.empty(64, dtype=torch.int64, device=META)
     fit.synthesis.begin_epoch(0, lambda: (rows, labels), fit.loss)
     with Copies() as copies:
-        for index, batch in enumerate(fit._batches()[:3]):
+        for index, batch in enumerate(fit.batches()[:3]):
             fit._step(batch, Step(run.seed, 0, index))
     return copies
 
