@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from analysis.loading import Results, load
     from analysis.publications import published
     from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
+    from analysis.reports import report
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
@@ -26,6 +27,7 @@ _HOMES = {
     "check_published_runs": "analysis.published_ledger",
     "published_runs": "analysis.published_ledger",
     "write_published_runs": "analysis.published_ledger",
+    "report": "analysis.reports",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "ranks",
     "render",
     "render_claims",
+    "report",
     "tables",
     "write_published_runs",
 ]

@@ -47,8 +47,8 @@ def importance(results: Results, *, metric: str | None = None) -> "pd.DataFrame"
 
     Columns study, method, dataset, kind ("compared" or "searched"), metric, parameter, ped_anova, fanova, settings.
     Both importances sum to 1 over the parameters of a method. PED-ANOVA (Watanabe et al. 2023) says what sets the best
-    tenth apart (at least four settings), fANOVA (Hutter et al. 2014; seed 0) what explains the variance: where they
-    disagree, trust neither.
+    tenth apart (of few settings the best five, or the better half), fANOVA (Hutter et al. 2014; seed 0) what explains
+    the variance: where they disagree, trust neither.
     Settings with runs that failed or were stopped early are left out; so are methods with fewer than 6 others, or with
     one parameter.
 
@@ -101,8 +101,9 @@ def _importances(group: Settings) -> list[dict[str, float]]:
 
 
 def _top(settings: int) -> float:
-    """A tenth of the settings, but at least four of them: one or two would make everything equally important."""
-    return max(0.1, 4 / settings)
+    """A tenth of the settings, but five where there are so many, for one or two would make everything equally
+    important; and no more than half, which are compared with all."""
+    return min(0.5, max(0.1, 5 / settings))
 
 
 def _compared(results: Results, name: str | None) -> Iterator[Settings]:

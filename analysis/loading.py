@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from analysis.convergence import add_convergence
 from analysis.evaluations import add_evaluations
 from analysis.replicates import plan_frame
 from analysis.widening import add_config, frame
@@ -152,7 +153,7 @@ class Results:
     @cached_property
     def _runs(self) -> "pd.DataFrame":
         stored = {each.study: each.ledger for each in self.sources if isinstance(each.ledger, Ledger)}
-        return add_evaluations(self._read("runs"), stored)
+        return add_convergence(add_evaluations(self._read("runs"), stored))
 
     def _read(self, table: Table) -> "pd.DataFrame":
         import pandas as pd

@@ -16,11 +16,16 @@ _SUFFIX = {"val_": ", validation", SELECTED_ON_TEST: ", best on test"}
 _NAMES = {
     **{"map_at_r": "MAP@R", "r_precision": "R-precision", "map": "MAP", "mrr": "MRR", "nmi": "NMI", "ami": "AMI"},
     "images_per_second": "Images per second",
+    "selected_steps": "Steps to the selected epoch",
+    "selected_time": "Training time to the selected epoch",
 }
 _AT_DEPTH = {"recall": "Recall", "precision": "Precision", "ndcg": "nDCG", "label_distance": "Label distance"}
 _OTHER_DISTANCE = re.compile(r"(.+)_(cosine|euclidean|lipschitz)")
 """What `dml-study evaluate --distance` added beside the run's own distance."""
-_LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$")
+_DEFORMED = re.compile(r"(.+)_(cutout|pixel_dropout|zoom_in|zoom_out|rotation|shear|noise|blur)_([\d.]+)")
+"""Measured on test images that were deformed so strongly (`protocol.deformations`)."""
+_COUNTS = ("selected_epoch", "selected_steps", "steps", "epochs_trained", "attempts")
+_LOWER_IS_BETTER = re.compile(r".*(loss|seconds|attempts)$|selected_(epoch|steps)$")
 
 
 @dataclass(frozen=True)
@@ -91,12 +96,14 @@ def describe(column: str) -> Metric:
     lower = _LOWER_IS_BETTER.fullmatch(column) is not None
     if column.endswith("_seconds"):
         return Metric(column, _label(column.removesuffix("_seconds") + "_time"), "s", 1.0, 1, not lower)
-    return Metric(column, _label(column), "", 1.0, 4, not lower)
+    return Metric(column, _label(column), "", 1.0, 1 if column in _COUNTS else 4, not lower)
 
 
 def _label(name: str) -> str:
     if other := _OTHER_DISTANCE.fullmatch(name):
         return f"{_label(other[1])}, {other[2]} distance"
+    if deformed := _DEFORMED.fullmatch(name):
+        return f"{_label(deformed[1])}, {deformed[2].replace('_', ' ')} {deformed[3]}"
     at_depth = re.fullmatch(rf"({'|'.join(_AT_DEPTH)})_at_(\d+)", name)
     if at_depth:
         return f"{_AT_DEPTH[at_depth[1]]}@{at_depth[2]}"

@@ -61,6 +61,7 @@ def test_the_wheel_runs_the_demo_study(wheel: Path, tmp_path: Path) -> None:
     where = "import study, trainables, analysis; print(study.__file__, trainables.__file__, analysis.__file__)"
     found = call(sys.executable, "-c", where, cwd=work, PYTHONPATH=str(site)).split()
     assert all(path.startswith(str(site)) for path in found)
+    assert {"style.css", "script.js"} <= {file.name for file in (site / "analysis" / "reports").iterdir()}
     run_demo([sys.executable, "-m", "study"], work, PYTHONPATH=str(site))
 
 

@@ -1,4 +1,4 @@
-"""Reports of claims as text, Markdown, CSV, JSON and as a data frame."""
+"""Reports of claims as text, Markdown, HTML, CSV, JSON and as a data frame."""
 
 import json
 from collections.abc import Iterator
@@ -81,28 +81,40 @@ def _markdown(report: ClaimReport) -> str:
 
 
 def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
+    for sentence, doubts in _told(report):
+        yield bullet + sentence
+        yield from (doubt + text for text in doubts)
+    notes = _notes(report)
+    yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
+
+
+def _html(report: ClaimReport) -> str:
+    """A `div` with a list of sentences, their doubts below, and what holds for all."""
+    told = zip(report.comparisons, _told(report), strict=True)
+    items = [_html_item(each.verdict, *sentences) for each, sentences in told]
+    notes = [f"<p>{escape(text)}</p>" for text in _notes(report)]
+    return "\n".join(['<div class="dml-claims">', "<ul>", *items, "</ul>", *notes, "</div>"]) + "\n"
+
+
+def _html_item(verdict: str, sentence: str, doubts: list[str]) -> str:
+    below = "".join(f"<p><small>Careful: {escape(text)}</small></p>" for text in doubts)
+    return f'<li class="{verdict}">{escape(sentence)}{below}</li>'
+
+
+def _told(report: ClaimReport) -> Iterator[tuple[str, list[str]]]:
+    """Every sentence with its stars, and what weakens it alone."""
     shared = shared_doubts(report.comparisons)
     studies = {each.study for each in report.comparisons}
     for each in report.comparisons:
         marks = stars(each)
         study = f"{each.study}: " if len(studies) > 1 else ""
-        yield f"{bullet}{study}{each.sentence}{f' {marks}' if marks else ''}"
-        for text in each.doubts:
-            if text not in shared:
-                yield f"{doubt}{text}"
+        sentence = f"{study}{each.sentence}{f' {marks}' if marks else ''}"
+        yield sentence, [text for text in each.doubts if text not in shared]
+
+
+def _notes(report: ClaimReport) -> list[str]:
     note = star_note(report.comparisons) if any(map(stars, report.comparisons)) else ""
-    notes = [text for text in (*report.notes, note) if text]
-    yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
-
-
-def _html(report: ClaimReport) -> str:
-    """The lines as a list; doubts smaller, below what they are about."""
-    lines = [escape(line) for line in _lines(report, bullet="", doubt=_INDENT) if line]
-    items = (f"<small>{line.strip()}</small>" if line.startswith(_INDENT) else line for line in lines)
-    return '<ul class="dml-claims">\n' + "\n".join(f"<li>{item}</li>" for item in items) + "\n</ul>\n"
-
-
-_INDENT = "  Careful: "
+    return [text for text in (*report.notes, note) if text]
 
 
 def _csv(report: ClaimReport) -> str:

@@ -103,7 +103,7 @@ def _teacher_gap(results: "Results", options: PlotOptions) -> "list[Figure]":
 
 COMPARING = (
     Plot("heatmap", "mean and spread at every pair of two compared parameters (--x, --y)", _heatmap),
-    Plot("contours", "the same between the settings of a search, which lie on no grid (--x, --y)", _contours),
+    Plot("contours", "mean between the settings of a search, which lie on no grid (--x, --y)", _contours),
     Plot("curves", "learning curves by epoch, with intervals over seeds", _curves),
     Plot("curves-steps", "learning curves by steps of the optimizer", _curves_by_steps),
     Plot("curves-time", "learning curves by time on the clock", _curves_by_time),

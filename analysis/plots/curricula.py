@@ -33,6 +33,7 @@ QUANTITIES = {
     "ccp_round": "Rounds of constraints",
     "ccp_reinitialized": "Reinitialised",
     "ccp_covering_radius": "Covering radius",
+    "ccp_class_distance": "Distance to the nearest class",
 }
 """Labels of recorded quantities; those of plugins go by their names."""
 _BOOKKEEPING = {"ccp_anchor_epoch", "ccp_steps", "ccp_proximal_weight"}

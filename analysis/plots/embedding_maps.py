@@ -1,14 +1,14 @@
 """Embeddings of seen, synthetic and unseen classes in one picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analysis.plots.panels import legend_below, legend_height
-from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, new_figure, style, wrapped
+from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, new_figure, shade, style, wrapped
 from analysis.samples import Floats
 from trainables.errors import DmlStudyError
 
@@ -30,12 +30,14 @@ class EmbeddingGroup:
         name: "seen", "unseen", "synthetic", "proxies", ...
         embeddings: [N, D], raw.
         labels: [N] index into `class_names`.
+        ordered: whether the classes are steps of an order, from dark to bright; else each has a colour of its own.
     """
 
     name: str
     embeddings: NDArray[Any]
     labels: NDArray[np.int64]
     class_names: Sequence[str]
+    ordered: bool = False
 
 
 def embedding_map(
@@ -72,7 +74,8 @@ def embedding_map(
     labels = [group.name for group in chosen] + (names if len(names) <= _NAMED else [])
     width = COLUMN if len(labels) <= 8 else PAGE
     kind = "t-SNE" if projection == "tsne" else "first two principal components"
-    drawn = f"{kind} of {total} embeddings of {len(names)} classes, drawn at random, as directions"
+    things = "steps" if all(group.ordered for group in chosen) else "classes"
+    drawn = f"{kind} of {total} embeddings of {len(names)} {things}, drawn at random, as directions"
     with style():
         figure, body = new_figure(width, 0.85 * width + legend_height(labels, width), foot=[*notes, drawn])
         ax = body.subplots()
@@ -99,7 +102,7 @@ def _with_classes_of_the_first(groups: Sequence[EmbeddingGroup], classes: int, s
         wanted = earlier or set(_drawn_names(group, classes, seed))
         kept.setdefault("\0".join(group.class_names), wanted)
         inside = np.array([group.class_names[label] in wanted for label in group.labels], dtype=bool)
-        result.append(EmbeddingGroup(group.name, group.embeddings[inside], group.labels[inside], group.class_names))
+        result.append(replace(group, embeddings=group.embeddings[inside], labels=group.labels[inside]))
     return result
 
 
@@ -115,7 +118,7 @@ def _some(group: EmbeddingGroup, classes: int, points: int, seed: int) -> Embedd
     rows = [np.flatnonzero(group.labels == label) for label in np.unique(group.labels)]
     drawn = [random.choice(each, size=min(points, len(each)), replace=False) for each in rows]
     kept = np.sort(np.concatenate(drawn)) if drawn else np.array([], dtype=int)
-    return EmbeddingGroup(group.name, group.embeddings[kept], group.labels[kept], group.class_names)
+    return replace(group, embeddings=group.embeddings[kept], labels=group.labels[kept])
 
 
 def _unit(rows: NDArray[Any]) -> Floats:
@@ -145,8 +148,10 @@ def _draw(ax: "Axes", group: EmbeddingGroup, places: Floats, names: Sequence[str
         ax.scatter(here[:, 0], here[:, 1], s=size, marker=marker, color=[color], **edge)
 
 
-def _color(group: EmbeddingGroup, name: str, names: Sequence[str]) -> str:
+def _color(group: EmbeddingGroup, name: str, names: Sequence[str]) -> str | tuple[float, ...]:
     """Grey where a group does not tell its classes apart."""
+    if group.ordered:
+        return shade(group.class_names.index(name), len(group.class_names))
     return GREY if len(group.class_names) == 1 else PALETTE[names.index(name) % len(PALETTE)]
 
 

@@ -107,6 +107,14 @@ def line_style(index: int, *, points: int) -> dict[str, Any]:
     return {"color": color, "linestyle": dashes, "marker": marker, "markersize": 2.4}
 
 
+def shade(index: int, count: int) -> tuple[float, ...]:
+    """Colour of the index-th of `count` steps of an order, from dark to bright."""
+    from matplotlib import colormaps
+
+    color: tuple[float, ...] = colormaps[SEQUENTIAL](0.92 * index / max(count - 1, 1))
+    return color
+
+
 def plain_log_ticks(axis: "Axis") -> None:
     """Marks 1, 2 and 5 of every power of ten with plain numbers: formulas are not parsed here."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter

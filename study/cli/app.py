@@ -14,6 +14,7 @@ from study.cli import (
     picturing,
     planning,
     publishing,
+    report_command,
     reporting,
     running,
 )
@@ -43,6 +44,7 @@ app.command("table", rich_help_panel="Results")(reporting.table)
 app.command("compare", rich_help_panel="Results")(comparing.compare)
 app.command("plot", rich_help_panel="Results")(reporting.plot)
 app.command("plot-run", rich_help_panel="Results")(picturing.plot_run)
+app.command("report", rich_help_panel="Results")(report_command.report)
 app.command("published", rich_help_panel="Results")(publishing.published)
 app.command("evaluate", rich_help_panel="Results")(evaluating.evaluate)
 app.add_typer(exporting.app, name="export", rich_help_panel="Results")

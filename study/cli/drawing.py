@@ -25,6 +25,7 @@ def draw(results: "Results", kinds: Sequence[str], options: "PlotOptions", targe
         ConfigError: one file for several figures, or a place that cannot be written.
         DmlStudyError: the study has no data for a figure that was asked for by name, or for any.
     """
+    from analysis.plots.drawing import drawn
     from analysis.plots.registry import PLOTS
 
     names = _names(kinds)
@@ -35,18 +36,19 @@ def draw(results: "Results", kinds: Sequence[str], options: "PlotOptions", targe
             "kind, or name a folder"
         )
     named = bool(kinds) and EVERY not in kinds
-    figures, reasons = _figures(results, names, options)
+    figures, reasons = drawn(results, names, options)
     if not figures or (named and reasons):
         raise DmlStudyError("nothing to draw\n" + "\n".join(f"  {name}: {why}" for name, why in reasons.items()))
     places = {name: target if single else target / f"{name}-{PLOTS[name].about(options)}" for name in figures}
-    return [file for name, drawn in figures.items() for file in _saved(drawn, places[name])]
+    return [file for name, found in figures.items() for file in _saved(found, places[name])]
 
 
 def survey(results: "Results", options: "PlotOptions") -> list[tuple[str, str, str]]:
     """Name, summary, and why it cannot be drawn of every kind; the reason is empty where it can."""
     from analysis.plots import PLOTS
+    from analysis.plots.drawing import drawn
 
-    _, reasons = _figures(results, list(PLOTS), options)
+    _, reasons = drawn(results, list(PLOTS), options)
     return [(plot.name, plot.summary, reasons.get(plot.name, "")) for plot in PLOTS.values()]
 
 
@@ -54,24 +56,6 @@ def _names(kinds: Sequence[str]) -> list[str]:
     from analysis.plots.registry import DEFAULT_PLOTS, PLOTS
 
     return list(PLOTS) if EVERY in kinds else list(dict.fromkeys(kinds or DEFAULT_PLOTS))
-
-
-def _figures(
-    results: "Results", names: Sequence[str], options: "PlotOptions"
-) -> "tuple[dict[str, list[Figure]], dict[str, str]]":
-    """Figures by kind, and the reasons of those that could not be drawn."""
-    from analysis.plots import PLOTS
-
-    figures: dict[str, list[Figure]] = {}
-    reasons: dict[str, str] = {}
-    for name in names:
-        try:
-            drawn = PLOTS[name].draw(results, options)
-        except DmlStudyError as reason:
-            reasons[name] = str(reason)
-            continue
-        figures[name] = drawn if isinstance(drawn, list) else [drawn]
-    return figures, reasons
 
 
 def _saved(figures: "Sequence[Figure]", path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import typer
 from study.cli import options
 from study.cli.options import one_of
 
-KINDS = ("proxies", "map", "gallery", "confusion")
+KINDS = ("proxies", "map", "steps", "gallery", "confusion")
 
 
 def plot_run(
@@ -17,13 +17,14 @@ def plot_run(
         list[str] | None,
         typer.Option(
             metavar="KIND",
-            help="proxies: cosines of class proxies. map: seen and unseen classes in the plane. gallery: queries with "
+            help="proxies: cosines of class proxies. map: seen and unseen classes in the plane, and what "
+            "the synthesis adds. steps: past steps of memvir there. gallery: queries with "
             "their neighbours. confusion: which classes are taken for which. "
             "May be repeated; by default all that the run kept enough for.",
         ),
     ] = None,
     projection: Annotated[
-        str, typer.Option(metavar="NAME", callback=one_of("tsne", "pca"), help="Of the map: tsne or pca.")
+        str, typer.Option(metavar="NAME", callback=one_of("tsne", "pca"), help="Of maps: tsne or pca.")
     ] = "tsne",
     output: Annotated[
         Path | None,

@@ -145,6 +145,7 @@ class Plan:
         return {
             "schema_version": SCHEMA_VERSION,
             "study": self.study,
+            **({"description": self.spec.description} if self.spec.description else {}),
             "spec": str(self.spec.path),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "axes": list(self.axes),

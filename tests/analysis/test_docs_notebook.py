@@ -57,6 +57,6 @@ def test_results_say_in_a_line_what_they_are() -> None:
 def test_reports_show_themselves_with_names_escaped() -> None:
     report = check_claims(study().results())
     text = report._repr_html_()
-    assert "<li>&lt;PS&gt; &amp; co improves MAP@R over base by 5.20 points" in text
+    assert '<li class="better">&lt;PS&gt; &amp; co improves MAP@R over base by 5.20 points' in text
     assert text.count("<small>Careful: ") == sum(len(each.doubts) for each in report.comparisons) > 0
     assert "<PS>" not in text and "*** p" not in text.partition("<ul")[0]

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from study_in_memory import Study
 
-from analysis.importance import importance
+from analysis.importance import _top, importance
 from trainables.errors import DmlStudyError
 
 
@@ -56,3 +56,8 @@ def test_settings_of_a_search_are_those_that_are_complete() -> None:
     assert found["kind"].unique().tolist() == ["searched"]
     assert found["settings"].tolist() == [7, 7]
     assert found["fanova"].idxmax() == "optimizer.lr"
+
+
+@pytest.mark.parametrize(("settings", "quantile"), [(6, 0.5), (10, 0.5), (20, 0.25), (50, 0.1), (400, 0.1)])
+def test_the_best_settings_are_a_tenth_or_five_of_them_but_never_more_than_half(settings: int, quantile: float) -> None:
+    assert _top(settings) == pytest.approx(quantile)

@@ -63,3 +63,8 @@ def test_training_and_analysis_agree_on_what_is_better(metric: str) -> None:
 def test_single_values_are_written_with_their_unit() -> None:
     assert describe("val_label_distance_at_10").text(31.256) == "31.26"
     assert describe("test_map_at_r").text(0.5) == "50.00 %"
+
+
+def test_metrics_of_deformed_images_name_the_deformation_and_its_strength() -> None:
+    assert describe("test_recall_at_1_cutout_0.3").title == "Recall@1, cutout 0.3 (%)"
+    assert describe("test_map_at_r_zoom_in_0.2").label == "MAP@R, zoom in 0.2"

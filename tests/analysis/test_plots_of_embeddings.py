@@ -1,5 +1,7 @@
 """Figures of one run's embedding space: similarity of proxies, maps, galleries, confusions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_analysis_plots import assert_nothing_overlaps, texts_in
@@ -80,3 +82,12 @@ def test_long_names_do_not_overlap() -> None:
     image = np.zeros((1, 4, 4), dtype=np.uint8)
     row = [Picture(image, name) for name in names[:7]]
     assert_nothing_overlaps(retrieval_gallery(row[:2], [row, row]))
+
+
+def test_steps_of_an_order_go_from_dark_to_bright_and_are_called_steps() -> None:
+    ages = [group(name, ["now", "5 steps ago", "10 steps ago"], seed=seed) for seed, name in enumerate("ab")]
+    figure = embedding_map([replace(each, ordered=True) for each in ages], projection="pca")
+    colours = [tuple(each.get_facecolor()[0][:3]) for each in figure.axes[0].collections]
+    assert colours[:3] == colours[3:]
+    assert sum(colours[0]) < sum(colours[1]) < sum(colours[2])
+    assert "48 embeddings of 3 steps" in " ".join(texts_in(figure)).replace("\n", " ")

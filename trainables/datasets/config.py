@@ -46,6 +46,8 @@ class Glyphs(DatasetConfig):
     name: Literal["glyphs"] = "glyphs"
     classes: int = Field(300, ge=4, le=2000)
     """Distinct shapes; half of them train, the other half test."""
+    skip: int = added(0, legacy=0, ge=0, le=2000)
+    """Shapes of the fixed order that are passed over: data sets of different stretches share no shape."""
     images_per_class: int = Field(20, ge=2, le=1000)
     image_size: int = Field(28, ge=16, le=128)
     """Side in pixels."""

@@ -35,7 +35,7 @@ class Glyphs:
         self.config = config
 
     def resolve(self, *, search: Sequence[Path], cache: Path, progress: Progress | None = None) -> config.Glyphs:
-        _require(self.config.classes, DISTINCT_SHAPES)
+        _require(self.config, DISTINCT_SHAPES)
         content = f"glyphs {self.config.numerics_version} ".encode() + font_file().read_bytes()
         return self.config.model_copy(update={"revision": hashlib.sha256(content).hexdigest()[:16]})
 
@@ -51,8 +51,8 @@ class Glyphs:
         from trainables.datasets.glyph_shapes import distinct_outlines
 
         outlines, per_class = distinct_outlines(font_file()), self.config.images_per_class
-        _require(self.config.classes, len(outlines))
-        sides = chosen_classes(list(outlines), self.config.classes)
+        _require(self.config, len(outlines))
+        sides = chosen_classes(list(outlines), self.config.classes, skip=self.config.skip)
         codes = sorted(sides)
 
         def read(number: int) -> "NDArray[np.uint8]":
@@ -80,18 +80,23 @@ def font_file() -> Path:
     return path
 
 
-def chosen_classes(codes: Sequence[int], count: int) -> dict[int, str]:
-    """The first `count` code points of a fixed order, with the split of each: alternately train and test.
+def chosen_classes(codes: Sequence[int], count: int, *, skip: int = 0) -> dict[int, str]:
+    """`count` code points of a fixed order after the first `skip`, with the split of each: alternately train and test.
 
     A smaller count chooses among the classes of a larger one, and each stays on its side.
     """
     order = sorted(codes, key=lambda code: derive_seed(0, "glyphs", "order", code))
-    return {code: SPLITS[rank % 2] for rank, code in enumerate(order[:count])}
+    return {code: SPLITS[rank % 2] for rank, code in enumerate(order[skip : skip + count])}
 
 
-def _require(asked: int, available: int) -> None:
+def _require(config: config.Glyphs, available: int) -> None:
+    asked = config.classes + config.skip
     if asked > available:
-        raise DataError(f"glyphs.classes: {asked} asked for, the font has {available} distinct shapes; ask for fewer")
+        passed = f" after {config.skip} that are skipped" if config.skip else ""
+        raise DataError(
+            f"glyphs.classes: {config.classes} asked for{passed}, the font has {available} distinct shapes; "
+            "ask for fewer"
+        )
 
 
 def _index(codes: Sequence[int], sides: dict[int, str], per_class: int) -> Index:

@@ -76,6 +76,17 @@ class KeptRun:
             raise DataError(f"{place} has the weights of another run; {KEEP_REMEDY}")
         return config, weights
 
+    def synthesis_parts(self) -> dict[str, Any]:
+        """What its synthesis kept beside the weights, for pictures; empty where it has nothing to keep.
+
+        Raises:
+            DataError: as of `weights`.
+        """
+        self.weights()
+        content, _ = checkpoint.from_bytes(self.ledger.get(weights_key(self.run_id)))
+        found: dict[str, Any] = content.get("synthesis", {})
+        return found
+
     def test_embeddings(self) -> Tensor | None:
         """Raw embeddings [N, D] of the test images at its selected epoch, where it kept them.
 

@@ -60,8 +60,8 @@ class CCP(Plain):
         self.fit.draw_proxies(seeds, how=self.strategy.initialization)
 
     def _figures(self, *, reinitialized: bool) -> dict[str, float]:
-        """State after the evaluation, for the epoch's row; the radius is that of the newest proxies."""
-        radius = self.fit.covering_radius
+        """State after the evaluation, for the epoch's row; radius and distance are those of the newest proxies."""
+        radius, distance = self.fit.covering_radius, self.fit.class_distance
         return {
             "ccp_round": float(self.rounds.round),
             "ccp_reinitialized": float(reinitialized),
@@ -69,6 +69,7 @@ class CCP(Plain):
             "ccp_proximal_weight": self.fit.proximal_weight,
             "ccp_steps": float(self.fit.steps),
             **({} if radius is None else {"ccp_covering_radius": radius}),
+            **({} if distance is None else {"ccp_class_distance": distance}),
         }
 
     def state_dict(self) -> dict[str, Any]:

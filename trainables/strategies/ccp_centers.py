@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["covering_radius", "draw_pool", "greedy_k_center", "take"]
+__all__ = ["class_distance", "covering_radius", "draw_pool", "greedy_k_center", "take"]
 
 
 def draw_pool(labels: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
@@ -75,6 +75,13 @@ def covering_radius(points: Tensor, centers: Tensor) -> Tensor:
     """
     _check_sets(points, centers)
     return _nearest_squared(points, centers).amax(dim=-1).sqrt()
+
+
+def class_distance(points: Tensor) -> Tensor:
+    """Euclidean distance of the mean of every class of points [C, P, D] to that of the nearest other one; shape [C]."""
+    means = points.mean(dim=1)
+    distances = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.fill_diagonal_(torch.inf).amin(dim=1)
 
 
 def take(points: Tensor, index: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from trainables.losses.module import initial_proxies
 from trainables.model import autocast
 from trainables.randomness import derive_seed, numpy_generator
 from trainables.step import Step
-from trainables.strategies.ccp_centers import covering_radius, draw_pool, greedy_k_center, take
+from trainables.strategies.ccp_centers import class_distance, covering_radius, draw_pool, greedy_k_center, take
 from trainables.strategies.ccp_config import CCP
 from trainables.training.data import RunData
 from trainables.training.fit import EpochStats, Fit
@@ -30,6 +30,7 @@ class ProxyFit(Fit):
         proximal_weight: lambda of the penalty.
         covering_radius: of the newest proxies in the pool that they were chosen from, mean over classes; None where
             nothing was chosen.
+        class_distance: of the same pool, from class to nearest class, mean over classes; None likewise.
         steps: optimization steps so far.
     """
 
@@ -39,6 +40,7 @@ class ProxyFit(Fit):
         self.anchor: dict[str, Tensor] = {}
         self.proximal_weight = 0.0
         self.covering_radius: float | None = None
+        self.class_distance: float | None = None
         self.steps = 0
 
     def extra_proxies(self) -> list[nn.Parameter]:
@@ -89,7 +91,7 @@ class ProxyFit(Fit):
             seeds: [K * C, D], proxies that k-center treats as chosen already.
             how: one of the values of the strategy's `initialization`.
         """
-        self.covering_radius = None
+        self.covering_radius = self.class_distance = None
         if how == "random":
             self.proxies.data.copy_(self._random_proxies())
             return
@@ -133,6 +135,7 @@ class ProxyFit(Fit):
         points, seeds = (lipschitz(pool), lipschitz(seeds)) if normalized else (pool, seeds)
         chosen = greedy_k_center(points, seeds, self.strategy.proxies_per_class)
         self.covering_radius = covering_radius(points, take(points, chosen)).mean().item()
+        self.class_distance = class_distance(points).mean().item()
         return take(pool, chosen)
 
     def weights(self) -> dict[str, Any]:
@@ -147,6 +150,7 @@ class ProxyFit(Fit):
             "anchor": {name: value.cpu() for name, value in self.anchor.items()},
             "proximal_weight": self.proximal_weight,
             "covering_radius": self.covering_radius,
+            "class_distance": self.class_distance,
             "steps": self.steps,
         }
         return {**super().state_dict(), "ccp": own}
@@ -155,6 +159,7 @@ class ProxyFit(Fit):
         super().load_state_dict(state)
         own = state["ccp"]
         self.anchor = {name: value.to(self.data.device) for name, value in own["anchor"].items()}
+        self.class_distance = own.get("class_distance")  # checkpoints of older versions have none
         self.proximal_weight, self.covering_radius, self.steps = (
             own[key] for key in ("proximal_weight", "covering_radius", "steps")
         )

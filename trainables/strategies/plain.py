@@ -137,7 +137,7 @@ class Plain:
             "epoch": self.fit.epoch,
             "score": score,
             "metrics": metrics,
-            "weights": self.fit.weights(),
+            "weights": self.fit.kept(),
         }
 
     def outcome(self) -> Outcome:
@@ -147,7 +147,7 @@ class Plain:
             "selected_epoch": self.selected["epoch"],
             "validation": self.selected["metrics"],
             "best_test": self.best_test,
-            "weights": self.fit.weights(),
+            "weights": self.selected["weights"] if self.phase == "select" else self.fit.kept(),
         }
         extra = training_set_figures(self.fit.data.split, self.data.images.labels, self.run.training_set)
         if self.run.protocol.test == "never":

@@ -78,6 +78,11 @@ class Synthesis:
         """Figures of the epoch that has just ended, for its row."""
         return {}
 
+    def kept(self) -> dict[str, Any]:
+        """What pictures of the embedding space need of it beside network and proxies, as tensors and plain values on
+        the CPU; stands beside the weights that a run keeps."""
+        return {}
+
     def state_dict(self) -> dict[str, Any]:
         """What the next epoch depends on, as tensors and plain values; a checkpoint holds it."""
         return {}

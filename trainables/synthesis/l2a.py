@@ -163,6 +163,19 @@ class L2A(Synthesis):
         distances: Tensor = torch.linalg.vector_norm(first - second, dim=1)
         return distances.mean()
 
+    def kept(self) -> dict[str, Any]:
+        """The generator and the novel classes."""
+        if not self.started:
+            return {}
+        parts = {"generator": self.training.generator, "novel": self.training.novel}
+        return {name: _on_cpu(part.state_dict()) for name, part in parts.items()}
+
+    def take_up(self, kept: dict[str, Any]) -> None:
+        """Generates as the run that kept this did."""
+        self.training.generator.load_state_dict(kept["generator"])
+        self.training.novel.load_state_dict(kept["novel"])
+        self.started = True
+
     def state_dict(self) -> dict[str, Any]:
         return {"started": self.started, **self.training.state_dict()}
 
@@ -172,6 +185,10 @@ class L2A(Synthesis):
             raise ValueError(f"l2a has the state {sorted(expected)}; the checkpoint holds {sorted(state)}")
         self.started = state["started"]
         self.training.load_state_dict(state)
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.cpu().clone() for key, value in state.items()}
 
 
 def _source(step: Step, prefix: str) -> Source:

@@ -3,6 +3,7 @@
 from collections import deque
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from trainables.batch import Batch
@@ -13,6 +14,9 @@ from trainables.step import Step
 from trainables.synthesis import memory_config as configs
 from trainables.synthesis.base import Space, Synthesis
 from trainables.synthesis.snapshots import Snapshot, recalled, snapshot, with_snapshots
+
+_KEPT_STEPS = 5
+"""Past steps that a run keeps for pictures."""
 
 
 class MemVir(Synthesis):
@@ -72,6 +76,14 @@ class MemVir(Synthesis):
         """Classes and rows of the latest step, its own among them."""
         return dict(self._metrics)
 
+    def kept(self) -> dict[str, Any]:
+        """Up to five of the past steps that the next step would use, evenly spread, with their ages in steps."""
+        past = list(enumerate(self._recalled(), start=1))
+        chosen = past[:: -(-len(past) // _KEPT_STEPS)] if past else []
+        stride = self.config.gap + 1
+        steps = [{**_moved(entry._asdict(), torch.device("cpu")), "age": k * stride} for k, entry in chosen]
+        return {"past": steps} if steps else {}
+
     def state_dict(self) -> dict[str, Any]:
         """The queue, the oldest step first."""
         return {"queue": [entry._asdict() for entry in self.queue]}
@@ -82,7 +94,7 @@ class MemVir(Synthesis):
         """
         if state.keys() != {"queue"}:
             raise ValueError(f"MemVir keeps a queue; the checkpoint holds {sorted(state)}")
-        entries = [Snapshot(**_moved(entry, self.space)) for entry in state["queue"]]
+        entries = [Snapshot(**_moved(entry, self.space.device)) for entry in state["queue"]]
         if len(entries) > self.config.capacity:
             raise ValueError(f"the checkpoint's queue has {len(entries)} steps, and {self.config.capacity} fit")
         self.queue = deque(entries, maxlen=self.config.capacity)
@@ -106,5 +118,5 @@ class MemVir(Synthesis):
             raise ConfigError(too_large)
 
 
-def _moved(entry: dict[str, Tensor | None], space: Space) -> dict[str, Any]:
-    return {key: None if value is None else value.to(space.device) for key, value in entry.items()}
+def _moved(entry: dict[str, Tensor | None], device: torch.device) -> dict[str, Any]:
+    return {key: None if value is None else value.to(device) for key, value in entry.items()}

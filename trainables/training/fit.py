@@ -248,6 +248,11 @@ class Fit:
         parts = {"model": self.model.state_dict(), "loss": self.loss.state_dict()}
         return {name: {key: value.cpu().clone() for key, value in part.items()} for name, part in parts.items()}
 
+    def kept(self) -> dict[str, Any]:
+        """What a run keeps of an epoch: the weights, and what pictures need of the synthesis."""
+        synthesis = self.synthesis.kept()
+        return {**self.weights(), **({"synthesis": synthesis} if synthesis else {})}
+
     def load_weights(self, weights: dict[str, Any]) -> None:
         """The inverse of `weights`."""
         self.model.load_state_dict(weights["model"])

@@ -53,6 +53,7 @@ def probe(*arguments: str, folder: Path) -> tuple[str, dict[str, list[str]]]:
         ["--version"],
         ["run", "--help"],
         ["table", "--help"],
+        ["report", "--help"],
         ["export", "optuna", "--help"],
         ["export", "model", "--help"],
         ["import", "--help"],

@@ -48,6 +48,7 @@ def test_every_command_that_reads(dml_study: Callable[..., Any], address: str, t
         (["show", run_id[:8], "--results", address], [f"in {address}"]),
         (["table", address], ["norm-softmax"]),
         (["plot", address, "--kind", "curves", "-m", "train_loss"], ["wrote plots/tiny/curves-train_loss"]),
+        (["report", address], ["wrote report/tiny.html"]),
         (["plan", "tiny.yaml", "--results", address], [f"{address}: ", " complete"]),
         (["doctor", "--results", address], ["can be written, read and deleted from"]),
     ):

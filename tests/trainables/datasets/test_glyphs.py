@@ -141,6 +141,8 @@ def test_a_smaller_study_uses_classes_of_a_larger_one_on_the_same_side() -> None
     assert set(small.items()) < set(large.items())
     assert list(large.values()).count("train") == 150
     assert chosen_classes(codes[::-1], 300) == large
+    rest = chosen_classes(codes, 200, skip=100)
+    assert {**small, **rest} == large and not small.keys() & rest.keys()
 
 
 def test_images_depend_on_character_and_number_alone(cache: Path) -> None:
@@ -205,6 +207,8 @@ def test_more_classes_than_shapes_are_refused_when_planned(cache: Path) -> None:
     with pytest.raises(DataError, match=rf"glyphs.classes: {DISTINCT_SHAPES + 1} asked for, .* {DISTINCT_SHAPES} dist"):
         resolve(Glyphs(classes=DISTINCT_SHAPES + 1), search=(), cache=cache)
     resolve(Glyphs(classes=DISTINCT_SHAPES), search=(), cache=cache)
+    with pytest.raises(DataError, match=rf"{DISTINCT_SHAPES - 1} asked for after 2 that are skipped"):
+        resolve(Glyphs(classes=DISTINCT_SHAPES - 1, skip=2), search=(), cache=cache)
 
 
 def test_the_revision_is_of_font_and_version_alone(

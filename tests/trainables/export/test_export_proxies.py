@@ -11,8 +11,7 @@ from trainables.config import RunConfig
 from trainables.errors import DataError
 from trainables.evaluation.neighbours import nearest
 from trainables.export.embeddings import run_embeddings
-from trainables.export.proxies import ClassProxies, run_proxies
-from trainables.export.synthetic import synthetic_rows
+from trainables.export.proxies import run_proxies
 from trainables.ledger import Ledger
 from trainables.ledger.names import weights_key
 from trainables.testing.runs import changed
@@ -53,15 +52,3 @@ def test_neighbours_of_all_queries_give_the_recall_of_the_row(
     (row,) = ledger.read("runs").to_pylist()
     recall = np.mean(test.content.labels[found[:, 0]] == test.content.labels)
     assert recall == pytest.approx(row["test_recall_at_1"])
-
-
-def test_synthetic_rows_lie_between_two_classes(run: RunConfig) -> None:
-    run = changed(run, synthesis={"name": "proxy_synthesis", "ratio": 1.0})
-    embeddings = np.repeat(np.eye(2, 3, dtype=np.float32), 4, axis=0)
-    proxies = ClassProxies(np.eye(2, 3, dtype=np.float32)[:, None], ("a", "b"))
-    made = synthetic_rows(run, embeddings, np.repeat([0, 1], 4), proxies)
-    assert made is not None
-    rows, classes = made
-    assert len(rows) and (rows[:, :2] > 0).all() and (rows[:, 2] == 0).all()
-    assert len(classes) and (classes[:, 2] == 0).all()
-    assert synthetic_rows(changed(run, synthesis={"name": "none"}), embeddings, np.repeat([0, 1], 4), proxies) is None

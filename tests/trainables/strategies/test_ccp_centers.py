@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.strategies.ccp_centers import covering_radius, draw_pool, greedy_k_center, take
+from trainables.strategies.ccp_centers import class_distance, covering_radius, draw_pool, greedy_k_center, take
 
 
 def on_a_line(*values: float) -> Tensor:
@@ -113,3 +113,8 @@ def test_a_pool_of_nothing_is_refused() -> None:
         draw_pool(LABELS, 0, np.random.default_rng(0))
     with pytest.raises(ValueError, match="from 0 images"):
         draw_pool(LABELS[:0], 1, np.random.default_rng(0))
+
+
+def test_the_distance_of_classes_is_that_of_their_means() -> None:
+    points = torch.tensor([[[0.0, 0], [2, 0]], [[4, 0], [4, 0]], [[1, 5], [1, 7]]])
+    assert class_distance(points).tolist() == [3, 3, 6]
