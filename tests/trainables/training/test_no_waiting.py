@@ -101,3 +101,17 @@ def test_values_on_this_device_cannot_be_read() -> None:
     for look in (there.sum().item, there.cpu, there.nonzero, lambda: np.asarray(there)):
         with pytest.raises((RuntimeError, NotImplementedError, TypeError)):
             look()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: torch tells of waits on a GPU alone")
+@pytest.mark.parametrize("synthesis", ON_PROXIES)
+def test_nothing_waits_on_a_gpu(tiny_run: RunConfig, private_cache: Path, synthesis: str) -> None:
+    run = changed(tiny_run, synthesis=synthesis).model_copy(update={"device": "cuda"})
+    fit = Fit(run, load_run_data(run, cache=private_cache), epochs=4)
+    fit._step(fit.batches()[0], Step(run.seed, 0, 0))  # what is made once may wait
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for index, batch in enumerate(fit.batches()[1:3], start=1):
+            fit._step(batch, Step(run.seed, 0, index))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
