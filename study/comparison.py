@@ -117,6 +117,9 @@ def _same(left: float | None, right: float | None) -> bool:
 
 
 def _circumstances(old: Row, new: Row) -> Iterator[str]:
+    together = [int(dict(row["extra"] or []).get("fused", 1)) for row in (old, new)]
+    if together[0] != together[1]:
+        yield f"runs that trained together {together[0]} -> {together[1]}"
     before, now = (json.loads(row["versions"] or "{}") for row in (old, new))
     for package in sorted(before.keys() | now.keys()):
         if before.get(package) != now.get(package):

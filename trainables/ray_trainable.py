@@ -1,7 +1,7 @@
 """The shared trainable: what Ray Tune schedules. The one module of this package that imports ray."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from ray import tune
@@ -9,6 +9,7 @@ from ray import tune
 from trainables.errors import DmlStudyError
 from trainables.fused.group import GroupSession, Member
 from trainables.ledger import Ledger
+from trainables.ledger.live import worker_deaths
 from trainables.ledger.shards import Shard
 from trainables.memory import keep_freed_memory
 from trainables.provenance import host_name
@@ -16,7 +17,7 @@ from trainables.shipped import NO_VARIABLES, adopt, cache_here, require_data, ru
 from trainables.training.cutoffs import judged, unreachable
 from trainables.training.gpu_memory import free_memory, limit_memory, needed_of_gpu
 from trainables.training.orders import ordered_stop
-from trainables.training.session import Session, SessionOptions
+from trainables.training.session import MAX_WORKER_DEATHS, Session, SessionOptions
 
 AnySession = TypeVar("AnySession", bound=Session)
 
@@ -80,7 +81,7 @@ class RunTrainable(tune.Trainable):  # type: ignore[misc]
             "done": session.done,
             "status": session.status,
             "statuses": session.statuses if isinstance(session, GroupSession) else {},
-            "run_id": self._configuration["run_id"],
+            "run_id": session.run_id,
             "gpu_memory": needed_of_gpu(),
             "curve": self._news(judged) if judged is not None else [],
         }
@@ -140,5 +141,11 @@ def _open_session(config: dict[str, Any]) -> Session | GroupSession:
 
     if "members" not in config:
         return opened(Session, config)
-    members = {told["slot"]: opened(Member, told) for told in config["members"]}
-    return GroupSession(members, size=config["size"])
+    kind: type[Session] = Session if _dies_together(ledger, config["members"], options.generation or 0) else Member
+    return GroupSession({told["slot"]: opened(kind, told) for told in config["members"]}, size=config["size"])
+
+
+def _dies_together(ledger: Ledger, members: Iterable[dict[str, Any]], generation: int) -> bool:
+    """Whether the worker died so often that the next time would fail all its runs: one of them may be to blame."""
+    deaths = (worker_deaths(ledger, told["run_id"], generation=generation) for told in members)
+    return any(fruitless >= MAX_WORKER_DEATHS - 1 for _, fruitless in deaths)

@@ -148,13 +148,15 @@ def _given(stack: Stack, fits: Mapping[int, FusedFit], batches: Mapping[int, np.
 
 
 def _inputs(fits: Mapping[int, FusedFit], batches: Mapping[int, np.ndarray], slots: list[int], index: int) -> Tensor:
-    sources = {id(inputs.tensor) for fit in fits.values() if isinstance(inputs := fit.data.inputs, Resident)}
+    """[M, B, ...]; where nothing is random about them, all at once."""
     fit = fits[slots[0]]
-    if len(sources) == 1 and fit.data.cached_features:
+    sources = {id(inputs.tensor) if isinstance(inputs := each.data.inputs, Resident) else 0 for each in fits.values()}
+    seen_as_stored = fit.data.cached_features or not (fit.run.augmentation.crops or fit.run.augmentation.flip)
+    if len(sources) == 1 and sources != {0} and seen_as_stored:
         positions = np.concatenate([fits[slot].data.split.train[batches[slot]] for slot in slots])
-        return torch.unflatten(fit.data.batch(positions), 0, (len(slots), -1))
+        return torch.unflatten(fit.inputs_at(positions, Step(0, 0, 0)), 0, (len(slots), -1))
     seen = {
-        slot: fit.training_inputs(batches[slot], Step(fit.run.seed, fit.epoch, index)) for slot, fit in fits.items()
+        slot: each.training_inputs(batches[slot], Step(each.run.seed, each.epoch, index)) for slot, each in fits.items()
     }
     return torch.stack([seen[slot] for slot in slots])
 

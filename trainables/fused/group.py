@@ -63,10 +63,10 @@ class GroupSession:
     their slots empty.
     """
 
-    def __init__(self, members: Mapping[int, Member], *, size: int) -> None:
+    def __init__(self, members: Mapping[int, Session], *, size: int) -> None:
         """
         Args:
-            members: by slot.
+            members: by slot; those that are no `Member` train one after the other, when all others have ended.
             size: number of slots, those of runs that have ended included.
         """
         self._members: dict[int, Session] = dict(members)
@@ -82,6 +82,11 @@ class GroupSession:
     def status(self) -> str:
         """Of the group as a whole: how its runs ended stands in `statuses`."""
         return "ended" if self.done else "running"
+
+    @property
+    def run_id(self) -> str:
+        """Of the first of its runs."""
+        return next(iter(self._members.values())).run_id
 
     @property
     def statuses(self) -> dict[str, str]:

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+from trainables.backbones.config import BackboneConfig
 from trainables.config import RunConfig
+from trainables.losses.config import LossConfig
 from trainables.parts import Part
+from trainables.synthesis.config import SynthesisConfig
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop")
 """Those that `trainables.fused.optimizer` knows."""
@@ -27,15 +30,22 @@ def _reasons(run: RunConfig) -> tuple[str | None, ...]:
     trained = f"backbone '{run.backbone.name}' is trained, and fills a GPU by itself"
     return (
         unless(run.strategy.name == "plain", f"strategy '{run.strategy.name}' organises its training itself"),
-        unless(run.loss.fuses, _refused_loss(run)),
-        unless(run.synthesis.fuses, _refused_synthesis(run)),
-        unless(run.backbone.fuses or not run.backbone.trainable, trained),
+        unless(_says_so(run.loss), _refused_loss(run)),
+        unless(_says_so(run.synthesis), _refused_synthesis(run)),
+        unless(_says_so(run.backbone) or not run.backbone.trainable, trained),
         unless(run.optimizer.name in OPTIMIZERS, f"optimizer '{run.optimizer.name}' has no stacked form"),
         unless(run.protocol.patience is None, "protocol.patience ends every run at an epoch of its own"),
+        unless(not getattr(run.training, "compile", False), "training.compile compiles the network of one run"),
         unless(run.sampler.name != "dense", "sampler 'dense' gives batches of different sizes"),
         unless(run.training_set.class_fraction == 1, "training_set.class_fraction gives every seed other classes"),
         unless(run.precision != "float16", "precision float16 scales the loss of a run by what happens to it"),
     )
+
+
+def _says_so(part: LossConfig | SynthesisConfig | BackboneConfig) -> bool:
+    """Whether the class that brings the implementation says that it `fuses`: one that inherits it may do otherwise."""
+    owner = next(cls for cls in type(part).__mro__ if "implementation" in vars(cls))
+    return "fuses" in vars(owner) and bool(part.fuses)
 
 
 def _refused_loss(run: RunConfig) -> str:

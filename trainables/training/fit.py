@@ -215,7 +215,10 @@ class Fit:
 
     def training_inputs(self, batch: np.ndarray, step: Step) -> Tensor:
         """Augmented images, or cached features, of the training positions `batch`."""
-        positions = self.data.split.train[batch]
+        return self.inputs_at(self.data.split.train[batch], step)
+
+    def inputs_at(self, positions: np.ndarray, step: Step) -> Tensor:
+        """The same for positions in the data."""
         inputs = self.data.batch(positions)
         if self.data.cached_features:
             return inputs

@@ -96,3 +96,10 @@ def test_times_and_places_are_no_metrics(recorded: Tables) -> None:
 def test_not_a_number_is_itself(recorded: Tables) -> None:
     nan = changed(recorded, "runs", 0, test_map_at_r=math.nan)
     assert compare(nan, changed(nan, "runs", 0, test_map_at_r=float("nan"))).differences == []
+
+
+def test_a_run_that_trained_with_others_is_compared_by_its_metrics(recorded: Tables) -> None:
+    extra = [*recorded.runs[0]["extra"], ("fused", 8.0)]
+    found = compare(changed(recorded, "runs", 0, extra=extra), recorded)
+    assert found.differences == []
+    assert found.circumstances == ["runs that trained together 8 -> 1"]

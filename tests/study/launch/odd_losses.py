@@ -17,6 +17,7 @@ class Slow(NormSoftmax):
     """Sleeps SLOW_SECONDS in each step: time for a test to act, which does not change a number."""
 
     name: Literal["slow"] = "slow"  # type: ignore[assignment]
+    fuses: ClassVar[bool] = True
     implementation: ClassVar[str] = "odd_losses:slow"
 
 
@@ -53,9 +54,11 @@ _EPOCH = 4
 _steps = count()
 
 
-def slow(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:
+def slow(
+    embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float, excluded: Tensor | None = None
+) -> Tensor:
     time.sleep(float(os.environ.get("SLOW_SECONDS", "0")))
-    return F.norm_softmax(embeddings, labels, proxies, scale=scale)
+    return F.norm_softmax(embeddings, labels, proxies, scale=scale, excluded=excluded)
 
 
 def broken(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, scale: float) -> Tensor:

@@ -1,11 +1,12 @@
 """Which runs train together: every refusal with its reason, and what may differ."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from trainables.config import RunConfig
 from trainables.fused.rules import fusing_key, refusal
+from trainables.losses.config import NormSoftmax
 from trainables.testing.runs import changed
 
 PLAIN = RunConfig()
@@ -62,6 +63,22 @@ OTHER: list[dict[str, Any]] = [
 @pytest.mark.parametrize(("sections", "reason"), REFUSED, ids=str)
 def test_runs_that_train_alone(sections: dict[str, Any], reason: str) -> None:
     assert refusal(changed(PLAIN, **sections)) == reason
+
+
+class Own(NormSoftmax):
+    """A plug-in that begins as a loss of ours."""
+
+    implementation: ClassVar[str] = "own:loss"
+
+
+class OwnThatFuses(Own):
+    implementation: ClassVar[str] = "own:stacked"
+    fuses: ClassVar[bool] = True
+
+
+def test_a_plugin_has_to_say_so_itself() -> None:
+    assert refusal(PLAIN.model_copy(update={"loss": Own()})) == "loss 'norm_softmax' does not say that it `fuses`"
+    assert refusal(PLAIN.model_copy(update={"loss": OwnThatFuses()})) is None
 
 
 @pytest.mark.parametrize("sections", FUSED, ids=str)
