@@ -1,7 +1,8 @@
 """Losses over many classes in bounded memory: computed piece by piece, and each piece again in the backward pass.
 
 At 100,000 classes, or with the classes and rows of forty past steps, rows by classes are billions of logits. A matrix
-of more than `LIMIT` entries is never held; up to it a loss is computed at once.
+of more than `LIMIT` entries is never held; up to it a loss is computed at once. So are those of runs that train together:
+where they do not fit, the runs go on one by one.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+from trainables.geometry import stacked
 
 LIMIT = 2**25
 """Entries of a matrix of rows by classes: 128 MiB in float32. A loss holds about five at once."""
@@ -24,7 +27,7 @@ def mean_over_rows(terms: Callable[..., Tensor], *per_row: Tensor | None, column
         columns: entries that a row needs.
     """
     count = _length(per_row)
-    if count * columns <= LIMIT:
+    if _at_once(count * columns):
         return terms(*per_row)
     total = torch.zeros((), dtype=torch.float64, device=_first(per_row).device)
     for start in range(0, count, _pieces_of(columns)):
@@ -41,11 +44,15 @@ def by_columns(terms: Callable[[Tensor, int], Tensor], columns: Tensor, *, rows:
         columns: [C, D].
         rows: entries that a column needs.
     """
-    if rows * len(columns) <= LIMIT:
+    if _at_once(rows * len(columns)):
         return terms(columns, 0)
     size = _pieces_of(rows)
     starts = range(0, len(columns), size)
     return torch.cat([_again(terms, columns[start : start + size], start) for start in starts], dim=-1)
+
+
+def _at_once(entries: int) -> bool:
+    return entries <= LIMIT or stacked()
 
 
 def _again(terms: Callable[..., Tensor], *arguments: Any) -> Tensor:
