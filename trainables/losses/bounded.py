@@ -1,8 +1,8 @@
 """Losses over many classes in bounded memory: computed piece by piece, and each piece again in the backward pass.
 
 At 100,000 classes, or with the classes and rows of forty past steps, rows by classes are billions of logits. A matrix
-of more than `LIMIT` entries is never held; up to it a loss is computed at once. So are those of runs that train together:
-where they do not fit, the runs go on one by one.
+of more than `LIMIT` entries is never held; up to it a loss is computed at once. So are those of runs that train
+together: where they do not fit, the runs go on one by one.
 """
 
 from collections.abc import Callable
