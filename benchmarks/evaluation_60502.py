@@ -44,7 +44,10 @@ def main() -> None:
 def child(way: "Callable[[Tensor, Tensor], dict[str, float]]", arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
+    from trainables.memory import keep_freed_memory
+
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as runs do; for every way
     warm = made(200)
     way(warm[0].to(arguments.device), warm[1].to(arguments.device))  # libraries load and initialize
     embeddings, labels = (each.to(arguments.device) for each in made(arguments.items))
