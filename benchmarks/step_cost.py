@@ -32,7 +32,7 @@ SYNTHESES: dict[str, dict[str, Any]] = {
     "proxy_synthesis": {},
     "memvir, N 4": {"steps": 4, "gap": 0},
     "memvir, N 45": {"steps": 45, "gap": 0},
-    "l2a": {},
+    "l2a": {"generator_steps": 1},
     "virtual_softmax": {},
     "input_mixup": {},
 }

@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,19 @@ def _from(archive: Path, count: int) -> "list[tuple[str, Image]]":
 
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
-        chosen = [name for split in ("train", "test") for name in [n for n in names if f"/{split}/" in n][:count]]
+        chosen = [name for split in ("train", "test") for name in _few([n for n in names if f"/{split}/" in n], count)]
         return [(name.partition("/")[2], Image.open(opened.open(name)).copy()) for name in chosen]
+
+
+def _few(names: list[str], count: int) -> list[str]:
+    """The first `count`, four of each class after four of each class."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for name in names:
+        folder = name.rpartition("/")[0]
+        turns.append((seen[folder] // 4, name))
+        seen[folder] += 1
+    return [name for _, name in sorted(turns)][:count]
 
 
 def _glyphs(folder: Path, count: int) -> "list[tuple[str, Image]]":

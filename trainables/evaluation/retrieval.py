@@ -26,8 +26,8 @@ _CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
 
 
 def held_at_once(vectors: Tensor) -> int:
-    """Upper bound on queries x gallery scores: 64 MB in float32 on a CPU, since products of few rows are slow; 512 MB on
-    a GPU, which less leaves idle."""
+    """Upper bound on queries x gallery scores: 64 MB in float32 on a CPU, where products of few rows are slow; 512 MB
+    on a GPU, which less leaves idle."""
     return _CHUNK_ELEMENTS.get(vectors.device.type, _CHUNK_ELEMENTS["cpu"])
 
 
