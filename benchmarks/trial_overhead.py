@@ -50,9 +50,8 @@ def main() -> None:
     show(["seconds of a run", *launched["run"]], [["through dml-study run", *launched["run"].values()]])
     seconds = launched["run"]
     around, evaluation = (seconds[part] / seconds["whole"] for part in ("around", "evaluation"))
-    print(
-        f"around it: {around:.1%} of the run, evaluation {evaluation:.1%}; start-up {launched['start-up']:.1f} s, once\n"
-    )
+    print(f"around it: {around:.1%} of the run, evaluation {evaluation:.1%}, start-up ", end="")
+    print(f"{launched['start-up']:.1f} s, once\n")
     show(["ms of a session", *parts], [["in one process", *parts.values()]])
     content = {**about, "runs": arguments.runs, "epochs": arguments.epochs, **launched, "session ms": parts}
     write(arguments.json, f"trial overhead {kind()}", content)
