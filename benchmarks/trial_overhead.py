@@ -1,6 +1,6 @@
 """What a trial costs around its training: runs of about a minute through `dml-study run`, and where their seconds go.
 
-    python benchmarks/trial_overhead.py [--runs 3] [--epochs 60] [--images 20]
+    python benchmarks/trial_overhead.py [--runs 2] [--epochs 12] [--images 8]
 
 One run at a time, on one CPU. Training and evaluation are what the run's own rows count as such; the rest of the time
 from one run's end to the next one's end is around it: the driver's decision, data that is opened, checkpoints, live
@@ -37,9 +37,9 @@ resources: {{cpu: 2, gpu: 0}}
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--runs", type=int, default=3, help="two at least")
-    options.add_argument("--epochs", type=int, default=30)
-    options.add_argument("--images", type=int, default=20, help="of each of the 300 classes")
+    options.add_argument("--runs", type=int, default=2, help="two at least")
+    options.add_argument("--epochs", type=int, default=12)
+    options.add_argument("--images", type=int, default=8, help="of each of the 300 classes")
     arguments = options.parse_args()
     about = begin()
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
