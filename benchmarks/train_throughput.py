@@ -11,6 +11,7 @@ The plain loop decodes photos of `--photo` pixels; its first batches, which work
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -78,7 +79,9 @@ def measured(backbone: str, arguments: argparse.Namespace, folder: Path) -> dict
     chosen = {name: way for name, way in ways.items() if name not in arguments.skip}
     best: dict[str, float | None] = dict.fromkeys(WAYS)
     for _ in range(arguments.repeat):
-        best |= {name: max(best[name] or 0.0, way()) for name, way in chosen.items()}
+        for name, way in chosen.items():
+            best[name] = max(best[name] or 0.0, way())
+            print(f"{backbone}, {name}: {best[name]:.1f} images/s", file=sys.stderr, flush=True)
     return best
 
 
