@@ -208,8 +208,8 @@ def _surely_distinct(vectors: Tensor) -> bool:
     """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
     source = torch.Generator().manual_seed(0)
     factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
-    hashes = [(_bits(piece) * factors).sum(1) for piece in vectors.split(_HASHED_AT_ONCE)]
-    return torch.cat(hashes).unique().numel() == len(vectors)
+    hashes = [(_bits(piece) * factors).sum(1) for piece in torch.split(vectors, _HASHED_AT_ONCE)]
+    return len(torch.unique(torch.cat(hashes))) == len(vectors)
 
 
 def _bits(vectors: Tensor) -> Tensor:
