@@ -22,11 +22,12 @@ PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
     "lipschitz": lipschitz,
 }
 
-_CHUNK_ELEMENTS = {"cpu": 2**22, "cuda": 2**27}
+_CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
 
 
 def held_at_once(vectors: Tensor) -> int:
-    """Upper bound on queries x gallery scores: 16 MB in float32 on a CPU; 512 MB on a GPU, which less leaves idle."""
+    """Upper bound on queries x gallery scores: 64 MB in float32 on a CPU, where products of few rows are slow; 512 MB
+    on a GPU, which less leaves idle."""
     return _CHUNK_ELEMENTS.get(vectors.device.type, _CHUNK_ELEMENTS["cpu"])
 
 
@@ -167,6 +168,7 @@ def rankings(
         if excludes_self:
             scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         hits, ranks = _ranks(scores, labels[rows], item_labels, deepest)
+        del scores  # before the next ones are made
         yield Ranking(rows, hits, ranks, relevant[rows])
 
 
@@ -181,10 +183,12 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     prepare = PREPARED[distance]
     prepared = prepare(items)
     # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
-    distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
-    has_equal_items = distinct.shape[0] < prepared.shape[0]
-    prepared = distinct if has_equal_items else prepared
-    del distinct
+    has_equal_items = False
+    if not _surely_distinct(prepared):
+        distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
+        has_equal_items = distinct.shape[0] < prepared.shape[0]
+        prepared = distinct if has_equal_items else prepared
+        del distinct
     if distance != "cosine":
         prepared = prepared.double()
         offsets = prepared.square().sum(dim=1)
@@ -198,6 +202,23 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
         return result.index_select(1, inverse) if has_equal_items else result
 
     return scores
+
+
+def _surely_distinct(vectors: Tensor) -> bool:
+    """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
+    source = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
+    hashes = [(_bits(piece) * factors).sum(1) for piece in torch.split(vectors, _HASHED_AT_ONCE)]
+    return len(torch.unique(torch.cat(hashes))) == len(vectors)
+
+
+def _bits(vectors: Tensor) -> Tensor:
+    """Floating point numbers as integers, in int64; -0.0 is 0.0."""
+    wide = widened(vectors) + 0.0
+    return wide.view(torch.int64) if wide.dtype == torch.float64 else wide.view(torch.int32).long()
+
+
+_HASHED_AT_ONCE = 1024
 
 
 def _ranks(scores: Tensor, labels: Tensor, item_labels: Tensor, depth: int) -> tuple[Tensor, Tensor]:
