@@ -114,8 +114,8 @@ def _check(scores: "pd.DataFrame") -> None:
     datasets, methods = scores.shape
     if datasets < FEWEST_DATASETS:
         raise DmlStudyError(
-            f"ranks over {datasets} datasets tell methods apart by chance alone: tests over datasets and their diagram "
-            f"need {FEWEST_DATASETS} or more, all of them independent"
+            f"ranks over {datasets} dataset{'s' * (datasets != 1)} tell methods apart by chance alone: tests over "
+            f"datasets and their diagram need {FEWEST_DATASETS} or more, all of them independent"
         )
     if methods < 3:
         raise DmlStudyError("ranks need three methods or more; two are compared by `compare`")

@@ -10,11 +10,6 @@ ours, Tune, Tune, ours, so that a machine that becomes slower is unfair to nobod
 (Tune's default) take so long that a part of the trials has to do.
 """
 
-import argparse
-import json
-import os
-import platform
-import re
 import shutil
 import signal
 import sys
@@ -25,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from processes import Watched, timed
+from report import begin, kind, parser, write
 
 CPUS = 2
 FIFTHS = 5
@@ -46,20 +42,15 @@ Found = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5000, help="a multiple of 100")
-    parser.add_argument("--default-trials", type=int, default=100, help="trials of Tune without reuse_actors")
-    parser.add_argument("--json", type=Path, default=HERE / "results", help="folder for the measurements")
-    arguments = parser.parse_args()
-    about = {"command": " ".join(["python", *sys.argv]), **machine(), "load before": f"{os.getloadavg()[0]:.1f}"}
-    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n", flush=True)
+    options = parser(__doc__)
+    options.add_argument("--runs", type=int, default=5000, help="a multiple of 100")
+    options.add_argument("--default-trials", type=int, default=100, help="trials of Tune without reuse_actors")
+    arguments = options.parse_args()
+    about = begin()
     with tempfile.TemporaryDirectory(prefix="driver-") as folder:
         found = measured(Path(folder), arguments.runs, arguments.default_trials)
     show(found)
-    arguments.json.mkdir(parents=True, exist_ok=True)
-    path = arguments.json / f"{re.sub(r'[^A-Za-z0-9.]+', '-', f'driver {arguments.runs} {kind()}')}.json"
-    path.write_text(json.dumps({**about, **found}, indent=1) + "\n")
-    print(f"\nwritten to {path}")
+    write(arguments.json, f"driver {arguments.runs} {kind()}", {**about, **found})
 
 
 def measured(folder: Path, runs: int, default_trials: int) -> Found:
@@ -211,22 +202,6 @@ def show(found: Found) -> None:
     print(f"\n{'command':20} {'wall s':>7} {'CPU s':>6} {'MiB':>5}")
     for name, each in found["commands"].items():
         print(f"{name:20} {each['wall']:7.2f} {each['cpu']:6.2f} {each['peak']:5.0f}")
-
-
-def machine() -> dict[str, str]:
-    from trainables.provenance import device_name, package_versions
-
-    versions = json.loads(package_versions())
-    shown = ", ".join(f"{name} {versions[name]}" for name in ("dml-study", "python", "ray", "torch", "pyarrow"))
-    return {"machine": f"{os.cpu_count()} CPUs, {device_name('cpu')}, {platform.platform()}", "versions": shown}
-
-
-def kind() -> str:
-    """For the file's name: machine and the versions that matter."""
-    from trainables.provenance import device_name, package_versions
-
-    versions = json.loads(package_versions())
-    return f"{os.cpu_count()}cpu {device_name('cpu')} dml-study-{versions['dml-study']} ray-{versions['ray']}"
 
 
 if __name__ == "__main__":

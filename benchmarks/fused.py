@@ -14,8 +14,6 @@ seconds less.
 import argparse
 import json
 import os
-import platform
-import re
 import resource
 import subprocess
 import sys
@@ -25,6 +23,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import report
 
 if TYPE_CHECKING:
     from trainables.config import RunConfig
@@ -42,14 +42,13 @@ Found = dict[str, dict[str, float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("--runs", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--at-once", type=int, default=1, help="processes at a time")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", nargs="+", default=[""], help="models whose names begin so")
-    parser.add_argument("--json", type=Path, default=HERE / "results", help="folder for the measurements")
     parser.add_argument("--child", nargs=3, metavar=("WAY", "SEEDS", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--model", choices=MODELS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,14 +56,12 @@ def main() -> None:
         way, seeds, folder = arguments.child
         child(arguments, way, [int(seed) for seed in seeds.split(",")], Path(folder))
         return
-    about = {"command": " ".join(["python", *sys.argv]), **machine(), "load before": f"{os.getloadavg()[0]:.1f}"}
-    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n", flush=True)
+    about = report.begin(arguments.device)
     models = [name for name in MODELS if name.startswith(tuple(arguments.only))]
     found = {name: measured(arguments, name) for name in models}
-    arguments.json.mkdir(parents=True, exist_ok=True)
-    path = arguments.json / f"{re.sub(r'[^A-Za-z0-9.]+', '-', f'fused {arguments.runs} {kind(arguments.device)}')}.json"
-    path.write_text(json.dumps({**about, "models": found}, indent=1) + "\n")
-    print(f"\nwritten to {path}")
+    precision = "bfloat16" if arguments.device == "cuda" else "float32"
+    title = f"fused {arguments.runs} {report.kind(arguments.device, precision=precision, package='torch')}"
+    report.write(arguments.json, title, {**about, "models": found})
 
 
 def measured(arguments: argparse.Namespace, model: str) -> Found:
@@ -128,8 +125,8 @@ def child(arguments: argparse.Namespace, way: str, seeds: Sequence[int], folder:
     if [row["status"] for row in rows] != ["complete"] * len(runs):
         raise SystemExit(f"not complete: {[row['error'] for row in rows]}")
     seconds = {"training": "train_seconds", "measuring": "eval_seconds"}
-    report = {key: sum(row[column] for row in rows) for key, column in seconds.items()}
-    print(json.dumps({"working": working, **report}))
+    spent = {key: sum(row[column] for row in rows) for key, column in seconds.items()}
+    print(json.dumps({"working": working, **spent}))
 
 
 def run_of(arguments: argparse.Namespace, seed: int, cache: Path) -> "RunConfig":
@@ -178,22 +175,6 @@ def show(model: str, found: Found) -> None:
     print("  one process / fused    " + " ".join(f"{ratios[column]:12.2f}" for column in columns))
     print("  processes / fused      " + " ".join(f"{each[column] / fused[column]:12.2f}" for column in columns))
     print(flush=True)
-
-
-def machine() -> dict[str, str]:
-    from trainables.provenance import device_name, package_versions
-
-    versions = json.loads(package_versions())
-    shown = ", ".join(f"{name} {versions[name]}" for name in ("dml-study", "python", "torch"))
-    return {"machine": f"{os.cpu_count()} CPUs, {device_name('cpu')}, {platform.platform()}", "versions": shown}
-
-
-def kind(device: str) -> str:
-    """For the file's name: device, precision and the versions that matter."""
-    from trainables.provenance import device_name, package_versions
-
-    versions, precision = json.loads(package_versions()), "bfloat16" if device == "cuda" else "float32"
-    return f"{device_name(device)} {precision} dml-study-{versions['dml-study']} torch-{versions['torch']}"
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ own (names alone count, so the files are empty). Wall seconds depend on what els
 
 import argparse
 import json
-import os
-import platform
 import resource
 import shutil
 import statistics
@@ -20,6 +18,8 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import report
 
 PROMISE_SECONDS = 2.0
 TENTHS = [index / 10 for index in range(1, 11)]
@@ -62,8 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         measured = [each for shape in SHAPES for each in measure(shape, Path(folder), arguments.repeat)]
-    about = {"command": " ".join(["python", *sys.argv]), **machine()}
-    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n")
+    about = report.begin()
     print(f"{'study':24} {'committed':>9} {'wall best':>9} {'median':>7} {'CPU':>6}   promise {PROMISE_SECONDS:g} s")
     for each in measured:
         verdict = "kept" if each.wall_best < PROMISE_SECONDS else "BROKEN"
@@ -111,14 +110,6 @@ def commit_all(spec: Path) -> int:
     for run_id in planned:
         ledger.put(f"runs/{run_id}.0001_01.complete.parquet", b"", durable=False)
     return len(planned)
-
-
-def machine() -> dict[str, str]:
-    from trainables.provenance import device_name, package_versions
-
-    versions = json.loads(package_versions())
-    shown = ", ".join(f"{name} {versions[name]}" for name in ("dml-study", "python"))
-    return {"machine": f"{os.cpu_count()} CPUs, {device_name('cpu')}, {platform.platform()}", "versions": shown}
 
 
 if __name__ == "__main__":

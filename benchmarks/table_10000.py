@@ -7,10 +7,7 @@ rows of epochs, compacted as drivers leave it) is made once, in FOLDER or a temp
 else the machine does; CPU seconds less.
 """
 
-import argparse
 import json
-import os
-import re
 import shutil
 import sys
 import tempfile
@@ -18,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from driver_5000 import kind, machine
+import report
 from processes import timed
 
 PROMISE_SECONDS, PROMISE_MIB = 2.0, 1000
@@ -42,13 +39,11 @@ settings: {training.epochs: 100}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = report.parser(__doc__)
     parser.add_argument("--folder", type=Path, help="keep the ledger here, and use the one that is here")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", type=Path, default=HERE / "results", help="folder for the measurements")
     arguments = parser.parse_args()
-    about = {**machine(), "load before": f"{os.getloadavg()[0]:.1f}"}
-    print("\n".join(f"{key}: {value}" for key, value in about.items()), end="\n\n", flush=True)
+    about = report.begin()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary) / "ledger"
         if not (folder / "plan.json").exists():
@@ -56,9 +51,8 @@ def main() -> None:
             make(folder)
         found = measured(folder, arguments.repeat)
     show(found)
-    path = arguments.json / f"{re.sub(r'[^A-Za-z0-9.]+', '-', f'table 10000 {kind()}')}.json"
-    path.write_text(json.dumps({**about, "repeat": arguments.repeat, "formats": found}, indent=1) + "\n")
-    print(f"\nwritten to {path}")
+    title = f"table 10000 {report.kind()}"
+    report.write(arguments.json, title, {**about, "repeat": arguments.repeat, "formats": found})
 
 
 def measured(folder: Path, repeat: int) -> dict[str, dict[str, float]]:

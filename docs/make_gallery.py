@@ -120,7 +120,7 @@ FIGURES = (
     Entry(
         "Bars",
         "dml-study plot shape_sets --kind bars --spread std",
-        "Every method on every dataset.",
+        "Every method on every dataset, three of them to a picture: here the first.",
         f"{TRANSFER}: students beside other methods",
     ),
     Entry(

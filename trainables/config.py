@@ -140,7 +140,7 @@ class RunConfig(Config):
     def _idle_training(self) -> list[str]:
         """Fields of `training` that this run's device, or a frozen backbone, leaves without effect."""
         on_cpu = ["deterministic"] if self.device == "cpu" else []
-        return on_cpu if self.backbone.trainable else [*on_cpu, "warmup_epochs", "memory_format"]
+        return on_cpu if self.backbone.trainable else [*on_cpu, "warmup_epochs", "memory_format", "compile"]
 
     def identity(self, *, inner: Callable[[BaseModel], dict[str, Any]] | None = None) -> dict[str, Any]:
         """What the run's numbers depend on, as canonical values; `inner` as in `parts.identity`."""

@@ -35,7 +35,11 @@ def lipschitz(vectors: Tensor) -> Tensor:
 
 def cosines(embeddings: Tensor, proxies: Tensor) -> Tensor:
     """Cosines [B, P] between all rows of [B, D] and [P, D], in at least float32, also inside an autocast region."""
-    rows, columns = unit(embeddings), unit(proxies)
+    return products(unit(embeddings), unit(proxies))
+
+
+def products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Scalar products [B, P] between all rows of [B, D] and [P, D], in the wider of their types, never by autocast."""
     dtype = torch.promote_types(rows.dtype, columns.dtype)
     with torch.autocast(device_type=rows.device.type, enabled=False):
         return rows.to(dtype) @ columns.to(dtype).T
@@ -61,22 +65,27 @@ def check_batch(embeddings: Tensor, labels: Tensor, proxies: Tensor, *, centers_
     check_labels(labels, proxies.shape[0] // centers_per_class)
 
 
-_labels_checked = ContextVar("labels_checked", default=False)
+_stacked = ContextVar("stacked", default=False)
 
 
 @contextmanager
-def labels_checked() -> Iterator[None]:
-    """A region in which nobody looks at the values of labels again: of a stack of runs (`vmap`) nobody could."""
-    token = _labels_checked.set(True)
+def stack_of_runs() -> Iterator[None]:
+    """A region in which tensors stand for those of several runs (`vmap`): nobody can look at their values."""
+    token = _stacked.set(True)
     try:
         yield
     finally:
-        _labels_checked.reset(token)
+        _stacked.reset(token)
+
+
+def stacked() -> bool:
+    """Whether this is in a `stack_of_runs`."""
+    return _stacked.get()
 
 
 def values_visible(labels: Tensor) -> bool:
-    """Whether the values of labels may be looked at: on the CPU, outside `labels_checked`."""
-    return labels.device.type == "cpu" and not _labels_checked.get()
+    """Whether the values of labels may be looked at: on the CPU, outside `stack_of_runs`."""
+    return labels.device.type == "cpu" and not stacked()
 
 
 def check_labels(labels: Tensor, classes: int) -> None:

@@ -1,7 +1,7 @@
 """Reports of claims as text, Markdown, HTML, CSV, JSON and as a data frame."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -77,15 +77,23 @@ def _text(report: ClaimReport) -> str:
 
 
 def _markdown(report: ClaimReport) -> str:
-    return "\n".join(_lines(report, bullet="- ", doubt="  - Careful: ")) + "\n"
+    """Names of methods are shown as they are, whatever signs they have."""
+    return "\n".join(_lines(report, bullet="- ", doubt="  - Careful: ", shown=_escaped)) + "\n"
 
 
-def _lines(report: ClaimReport, *, bullet: str, doubt: str) -> Iterator[str]:
+def _escaped(text: str) -> str:
+    """All but code spans."""
+    from analysis.tables.markdown import escape
+
+    return "`".join(part if index % 2 else escape(part) for index, part in enumerate(text.split("`")))
+
+
+def _lines(report: ClaimReport, *, bullet: str, doubt: str, shown: Callable[[str], str] = str) -> Iterator[str]:
     for sentence, doubts in _told(report):
-        yield bullet + sentence
-        yield from (doubt + text for text in doubts)
+        yield bullet + shown(sentence)
+        yield from (doubt + shown(text) for text in doubts)
     notes = _notes(report)
-    yield from ["", *(f"{bullet}{text}" for text in notes)] if notes else []
+    yield from ["", *(f"{bullet}{shown(text)}" for text in notes)] if notes else []
 
 
 def _html(report: ClaimReport) -> str:

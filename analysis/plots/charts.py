@@ -37,6 +37,7 @@ class Series:
     Attributes:
         x, mean, low, high: [points].
         n: the largest number of seeds behind a point.
+        fewest: the smallest one of points that have a value.
     """
 
     label: str
@@ -45,6 +46,7 @@ class Series:
     low: Floats
     high: Floats
     n: int
+    fewest: int
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,8 @@ def line_through(label: str, x: Sequence[float] | Floats, summaries: Sequence[Su
     """
     reach = np.array([ends(summary, spread) for summary in summaries]).reshape(-1, 2)
     means = np.array([summary.mean for summary in summaries])
-    n = max((summary.n for summary in summaries), default=0)
-    return Series(label, np.asarray(x, dtype=float), means, reach[:, 0], reach[:, 1], n)
+    sizes = [summary.n for summary in summaries if summary.n] or [0]
+    return Series(label, np.asarray(x, dtype=float), means, reach[:, 0], reach[:, 1], max(sizes), min(sizes))
 
 
 def draw_charts(panels: Sequence[Panel], *, along: Along, y_label: str, look: Look, protocol: str) -> "Figure":
@@ -164,7 +166,7 @@ def _shape(panels: Sequence[Panel], labels: Sequence[str]) -> tuple[int, float]:
 
 
 def _note(panels: Sequence[Panel], look: Look) -> str:
-    sizes = sorted({series.n for panel in panels for series in panel.series})
+    sizes = sorted({size for panel in panels for series in panel.series for size in (series.fewest, series.n)})
     seeds = "–".join(str(size) for size in dict.fromkeys([sizes[0], sizes[-1]]))
     shown = "95 % t-interval" if look.spread == "interval" else "± standard deviation"
     if sizes[-1] == 1:

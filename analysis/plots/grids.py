@@ -90,7 +90,10 @@ def arrange(
         x, y, values_along(crossed, x), _upwards(values_along(crossed, y)), found, show, spread, frozenset(keys)
     )
     panels = _panels(crossed, samples, grid)
-    return panels, replace(grid, n=max(tile.n for panel in panels for tile in panel.tiles.values()))
+    n = max(tile.n for panel in panels for tile in panel.tiles.values())
+    if not n:
+        raise DmlStudyError(f"no cell with '{x}' and '{y}' has a result in {found.label} yet")
+    return panels, replace(grid, n=n)
 
 
 def _parameters(results: Results, cells: Sequence[PlannedCell], x: str | None, y: str | None) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from analysis.loading import Results
 from analysis.plots.panels import legend_below, legend_height, panel_grid, protocol_of
 from analysis.plots.style import COLUMN, GREY, PAGE, SEQUENTIAL, style, wrapped
 from analysis.plots.tried import Dimension, Setting, Tried, tried_settings
+from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +32,11 @@ def parallel_coordinates(
         methods: those to draw; all by default.
 
     Raises:
-        DmlStudyError: nothing was searched or compared.
+        DmlStudyError: nothing was searched or compared, or nothing of it is finished.
     """
     found = tried_settings(results, metric=metric, methods=methods)
+    if not any(tried.complete for tried in found):
+        raise DmlStudyError("no setting has a result yet")
     most = max(len(tried.dimensions) for tried in found)
     across = 2 if most <= 4 and len(found) > 1 else 1
     width = COLUMN if len(found) == 1 and most <= 3 else PAGE

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from analysis.plots.glyphs import missing_glyphs_told
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _FOOT_CHARACTERS = 20
 _WIDE_COVERAGE = {
     *(f"Noto Sans CJK {region}" for region in ("JP", "KR", "SC", "TC")),
     *("Arial Unicode MS", "Noto Emoji", "PingFang SC", "WenQuanYi Zen Hei", "Yu Gothic", "Microsoft YaHei"),
+    *("Droid Sans Fallback", "IPAGothic", "NanumGothic", "Malgun Gothic", "Unifont", "WenQuanYi Micro Hei"),
+    *(f"Noto Sans {script}" for script in ("Arabic", "Bengali", "Devanagari", "Hebrew", "Tamil", "Thai")),
 }
 _SETTINGS: dict[str, Any] = {
     "font.size": 7.0,
@@ -142,7 +145,7 @@ def save(figure: "Figure", path: str | Path) -> list[Path]:
         raise DmlStudyError(f"cannot write a figure as '{target.name}'; known: {', '.join(sorted(known))}")
     files = [target] if suffix in known else [target.with_name(f"{target.name}.{kind}") for kind in ("pdf", "png")]
     target.parent.mkdir(parents=True, exist_ok=True)
-    with style():
+    with style(), missing_glyphs_told():
         for file in files:
             figure.savefig(file, dpi=DPI)
     return files

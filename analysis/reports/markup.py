@@ -18,6 +18,11 @@ def escaped(text: object) -> str:
     return escape(plain(str(text)))
 
 
+def with_code(text: str) -> str:
+    """A sentence of ours as markup: what stands between backticks is code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escaped(text))
+
+
 def tag(name: str, content: str = "", **attributes: object) -> str:
     """An element around markup; `class_` and `data_value` are the attributes class and data-value, None leaves out."""
     given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}

@@ -27,7 +27,7 @@ class Names:
 
     Attributes:
         study: what `dml-study table` takes.
-        spec: what `dml-study run` takes.
+        spec: what `dml-study run` takes; empty where no spec made the results, as those of a paper.
         folder: what `--results` takes.
     """
 

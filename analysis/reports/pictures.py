@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from analysis.loading import Results
 from analysis.plots.drawing import drawn
+from analysis.plots.glyphs import missing_glyphs_told
 from analysis.plots.kinds import PlotOptions
 from analysis.plots.registry import PLOTS
 from analysis.plots.style import style
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _PIXELS_PER_INCH = 150
 """On the screen: texts of 7 points are as large as the page's notes."""
+_DRAWN_LETTERS = {"svg.fonttype": "path", "svg.hashsalt": "dml-study"}
 _COLORS = 200
 _LARGE = 150_000
 """Bytes of a vector picture beyond which one of pixels may stand in its place."""
@@ -65,7 +67,7 @@ def _saved(figure: "Figure", kind: str) -> bytes:
     import matplotlib
 
     sink = io.BytesIO()
-    with style(), matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "dml-study"}):
+    with style(), missing_glyphs_told(), matplotlib.rc_context(_DRAWN_LETTERS):
         figure.savefig(sink, format=kind, dpi=_PIXELS_PER_INCH, metadata={"Date": None} if kind == "svg" else None)
     return sink.getvalue()
 

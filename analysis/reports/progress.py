@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from analysis.loading import Results
-from analysis.reports.markup import bullets, escaped, fold, section, tag, text
+from analysis.reports.markup import bullets, escaped, fold, section, tag, text, with_code
 from analysis.reports.model import About, StudyState
 
 _SHOWN = 12
@@ -47,7 +47,7 @@ def _study(state: StudyState, several: bool) -> list[str]:
         text("h3", state.study) if several else "",
         _bar(state.counts, total, words),
         text("p", words, class_="counts"),
-        bullets(map(escaped, state.lines)),
+        bullets(map(with_code, state.lines)),
         _running(state),
     ]
 

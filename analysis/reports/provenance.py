@@ -121,11 +121,16 @@ _COMMANDS = (
 def again(results: Results, about: About) -> str:
     """Commands that train, print and check these results."""
     names = [names_of(source, about) for source in results.sources]
-    lines = [f"dml-study run {each.spec}" for each in names]
+    trained = {source.study: each for source, each in zip(results.sources, names, strict=True) if each.spec}
+    lines = [f"dml-study run {each.spec}" for each in trained.values()]
     lines += [call(results, about, name) for name in ("table", "compare", "report")]
     lines += [call(results, about, "plot", "--kind all")]
     complete = results.replicates[results.replicates["status"] == "complete"]
     first = complete.drop_duplicates("study")[["study", "run_id"]].itertuples(index=False)
-    folders = {source.study: each.folder for source, each in zip(results.sources, names, strict=True)}
-    lines += [f"dml-study reproduce {run_id[:8]} --results {folders[study]}" for study, run_id in first]
-    return section("commands", "Commands", command("\n".join(lines)), tag("p", _COMMANDS, class_="note"))
+    lines += [
+        f"dml-study reproduce {run_id[:8]} --results {trained[study].folder}"
+        for study, run_id in first
+        if study in trained
+    ]
+    note = tag("p", _COMMANDS, class_="note") if trained else ""
+    return section("commands", "Commands", command("\n".join(lines)), note)

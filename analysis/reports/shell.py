@@ -11,7 +11,8 @@ from trainables.ledger import Ledger
 def names_of(source: Source, about: About) -> Names:
     """As the caller calls it, else its place and the spec that its plan names."""
     place = source.ledger.location if isinstance(source.ledger, Ledger) else source.study
-    found = Names(shlex.quote(place), shlex.quote(source.plan.get("spec", "SPEC")), shlex.quote(place))
+    spec = source.plan.get("spec")
+    found = Names(shlex.quote(place), shlex.quote(spec) if spec else "", shlex.quote(place))
     return about.names.get(source.study, found)
 
 

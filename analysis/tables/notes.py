@@ -19,6 +19,7 @@ from analysis.statistics import (
     difference_std,
     minimum_detectable_difference,
     minimum_rank_test_p,
+    shared_seeds,
 )
 from analysis.tables.model import Cell, Table
 from analysis.widening import rows_of
@@ -90,12 +91,12 @@ def _bold(table: Table, cells: Sequence[PlannedCell], samples: Samples) -> str:
         return ""
     among = " among rows of one readout" if any(row.reading for row in table.rows) else ""
     if min(sizes) >= GENEROUS_FROM:
-        rule = f"Bold: the best mean{among} and all that is not significantly worse ({_TEST})."
+        rule = f"Bold: the best mean{among} and all that is not significantly worse ({_test(table, samples)})."
     elif max(sizes) < GENEROUS_FROM:
         few = f"with fewer than {GENEROUS_FROM} seeds it need not be the truly best"
         rule = f"Bold: the best mean of a column{among}; {few}."
     else:
-        rest = f"from {GENEROUS_FROM} seeds on all that is not significantly worse ({_TEST})"
+        rest = f"from {GENEROUS_FROM} seeds on all that is not significantly worse ({_test(table, samples)})"
         rule = f"Bold: the best mean{among}, and {rest}."
     alone = " A lone seed is not taken for the best." if _outdone(table) else ""
     return rule + alone + _all_detectable(table, cells, samples)
@@ -105,15 +106,26 @@ def _second(table: Table) -> str:
     return "Underlined: the second best mean." if any(cell.second for row in table.rows for cell in row.cells) else ""
 
 
-_TEST = "two-sided t-test, paired, 5 %, uncorrected"
+def _test(table: Table, samples: Samples) -> str:
+    """What tells a cell from the best."""
+    contests = [rivals for rivals in _contests(table) if any(cell.bold for cell in rivals)]
+    known = [[samples[cell.metric.column].get(cell.key or ("", 0), EMPTY) for cell in rivals] for rivals in contests]
+    enough = [[sample for sample in rivals if sample.n >= GENEROUS_FROM] for rivals in known]
+    paired = all(shared_seeds(sample, rivals[0]) is not None for rivals in enough for sample in rivals)
+    return f"two-sided t-test, {'paired' if paired else 'Welch where the seeds differ'}, 5 %, uncorrected"
 
 
 def _outdone(table: Table) -> bool:
     """Whether some cell is better than its bold rivals without being bold."""
-    contests: dict[object, list[Cell]] = {}
+    return any(map(_beaten, _contests(table)))
+
+
+def _contests(table: Table) -> list[list[Cell]]:
+    """Cells that are rivals."""
+    found: dict[object, list[Cell]] = {}
     for cell in (cell for row in table.rows for cell in row.cells if cell.key is not None):
-        contests.setdefault(cell.contest, []).append(cell)
-    return any(_beaten(rivals) for rivals in contests.values())
+        found.setdefault(cell.contest, []).append(cell)
+    return list(found.values())
 
 
 def _beaten(rivals: Sequence[Cell]) -> bool:
@@ -133,9 +145,9 @@ def _all_detectable(table: Table, cells: Sequence[PlannedCell], samples: Samples
 
 
 def _detectable(dataset: str, metric: Metric, cells: Sequence[PlannedCell], samples: Mapping[CellKey, Sample]) -> str:
-    """From the pooled standard deviation of the differences to the best cell of the dataset."""
+    """From the pooled standard deviation of the differences to the best trained cell of the dataset."""
     by_reading: dict[str | None, list[Sample]] = {}
-    for cell in (cell for cell in cells if cell.dataset == dataset):
+    for cell in (cell for cell in cells if cell.dataset == dataset and cell.method != UNTRAINED):
         by_reading.setdefault(cell.reading, []).append(samples.get(cell.key, EMPTY))
     pairs = [pair for known in by_reading.values() for pair in _to_the_best(known, metric)]
     if not pairs:

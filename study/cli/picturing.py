@@ -48,13 +48,19 @@ def plot_run(
         one_of(*KINDS)(name)
     found = find_run(run, results)
     folder = output or folder_beside(found.ledger.location, found.run_id[:8], "plots")
-    for name in dict.fromkeys(kind or KINDS):
+    reasons: dict[str, list[str]] = {}
+    wanted = dict.fromkeys(kind or KINDS)
+    for name in wanted:
         try:
             figure = picture(found.ledger, found.run_id, name, projection=projection, cache=cache_folder(cache))
         except DataError as reason:
             if kind:
                 raise
-            typer.echo(f"{name}: not drawn: {reason}")
+            reasons.setdefault(str(reason), []).append(name)
             continue
         for file in plots.save(figure, folder / f"{name}-{found.run_id[:8]}"):
             typer.echo(f"wrote {relative(file)}")
+    if list(reasons.values()) == [list(wanted)]:
+        raise DataError(*reasons)
+    for text, names in reasons.items():
+        typer.echo(f"not drawn: {', '.join(names)}: {text}")

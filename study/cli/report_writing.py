@@ -141,7 +141,8 @@ class ReportWriter:
         found = {}
         for typed, ledger in zip(self.studies, self.ledgers, strict=True):
             plan, place = ledger.read_plan(), results_argument(ledger.location)
-            found[plan["study"]] = Names(shlex.quote(typed), spec_argument(plan["spec"]), place)
+            spec = spec_argument(plan["spec"]) if plan.get("spec") else ""
+            found[plan["study"]] = Names(shlex.quote(typed), spec, place)
         return found if len(found) == len(self.ledgers) else {}
 
     def _sources(self) -> "list[Source]":

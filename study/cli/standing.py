@@ -92,13 +92,16 @@ class Standing:
         from study.cli.settling_view import due_for_a_look
         from study.wording import results_argument, spec_argument
 
+        show = f"next: `dml-study table {results_argument(self.ledger.location)}`"
+        if not self.plan.get("spec"):  # published numbers: nothing to train
+            return show
         run, counts = f"dml-study run {spec_argument(self.plan['spec'])}", self.counts()
         searching = any(map(_open, self.plan.get("searches", ())))
         if counts["waiting"] or searching or due_for_a_look(self.plan, self.states):
             return f"nothing is at work; `{run}` goes on"
         if counts["failed"]:
             return f"next: `{run} --retry-failed`"
-        return f"next: `dml-study table {results_argument(self.ledger.location)}`"
+        return show
 
 
 def standing(ledger: "Ledger") -> Standing:

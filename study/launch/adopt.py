@@ -1,6 +1,7 @@
 """Runs that a sibling study already has are copied, not trained again."""
 
-from collections.abc import Callable, Collection, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from study.invalidation import invalidated_runs
 from study.plan import Plan
@@ -8,6 +9,7 @@ from trainables.errors import LedgerError
 from trainables.ledger import Ledger
 from trainables.ledger.folder import results_beside
 from trainables.ledger.places import Place, resolved
+from trainables.training.config import Protocol
 
 
 def adopt_siblings(
@@ -15,7 +17,8 @@ def adopt_siblings(
 ) -> int:
     """Copies complete runs of the plan from the results folders beside this one; returns how many.
 
-    Runs that were invalidated here are trained, not copied: a sibling has them with the same fault.
+    Runs that were invalidated here are trained, not copied: a sibling has them with the same fault. So are runs that
+    the sibling did not measure at every k and under every deformation that this plan asks for.
 
     Args:
         own: runs of this launch's shard; None for all.
@@ -29,7 +32,7 @@ def adopt_siblings(
         if not missing:
             break
         try:
-            taken = _adopt(ledger, folder, missing)
+            taken = _adopt(ledger, folder, {run_id: plan.runs[run_id].config.protocol for run_id in missing})
         except LedgerError as error:
             tell(f"nothing is taken from {folder}: {error}")
             continue
@@ -46,9 +49,20 @@ def _siblings(ledger: Ledger, tell: Callable[[str], None]) -> Sequence[Place]:
         return []
 
 
-def _adopt(ledger: Ledger, folder: Place, missing: set[str]) -> set[str]:
+def _adopt(ledger: Ledger, folder: Place, missing: Mapping[str, Protocol]) -> set[str]:
     sibling = Ledger.open(folder)
-    return set(ledger.adopt(sibling, *sorted(_complete(sibling) & missing)))
+    there = _complete(sibling) & missing.keys()
+    if not there:
+        return set()
+    configs = {row["run_id"]: row["config"] for row in sibling.read("runs", columns=["run_id", "config"]).to_pylist()}
+    measured = {run_id: Protocol.model_validate(json.loads(configs[run_id])["protocol"]) for run_id in there}
+    return set(ledger.adopt(sibling, *sorted(run_id for run_id in there if _covers(measured[run_id], missing[run_id]))))
+
+
+def _covers(found: Protocol, wanted: Protocol) -> bool:
+    """Whether a run was measured in every way that is asked for; its id does not tell."""
+    ways = ("ks", "label_ks", "deformations")
+    return all(set(getattr(wanted, way)) <= set(getattr(found, way)) for way in ways)
 
 
 def _complete(ledger: Ledger) -> set[str]:

@@ -92,18 +92,25 @@ def _made(spec: Spec, drafts: list[Draft], configs: Configs, problems: Problems)
         except ValidationError as error:
             _report(draft, error, told, problems)
             continue
+        if wrong := draft.method.resources.refused_threads(config.training.threads):
+            _tell(draft, wrong, told, problems)
+            continue
         axes = draft.axes if "dataset" in draft.axes else {"dataset": config.dataset.title, **draft.axes}
         ids = configs.identities.replicates(config, seeds, folds)
         yield Made(draft.method.name, axes, draft.sections, config, ids, draft.method.resources)
 
 
 def _report(draft: Draft, error: ValidationError, told: set[tuple[str, str]], problems: Problems) -> None:
-    """Sections that contradict each other; once for a method, however many cells have it."""
+    """Sections that contradict each other."""
     for details in error.errors(include_url=False):
-        text = details["msg"].removeprefix("Value error, ")
-        if (draft.method.name, text) not in told:
-            told.add((draft.method.name, text))
-            problems.add(draft.method.place, f"methods.{draft.method.name}", text)
+        _tell(draft, details["msg"].removeprefix("Value error, "), told, problems)
+
+
+def _tell(draft: Draft, text: str, told: set[tuple[str, str]], problems: Problems) -> None:
+    """Once for a method, however many cells have it."""
+    if (draft.method.name, text) not in told:
+        told.add((draft.method.name, text))
+        problems.add(draft.method.place, f"methods.{draft.method.name}", text)
 
 
 def _check_claims(spec: Spec, cells: list[Made], problems: Problems) -> None:

@@ -195,7 +195,7 @@ class _Tuned:
         parts = self._parts(self.space.corners()[0], self.configs)
         if any(part is None for part in parts.values()):
             return None
-        if wrong := _refusal(parts):
+        if wrong := _refusal(parts) or self.draft.method.resources.refused_threads(parts["training"].threads):
             problems.add(self.draft.method.place, f"methods.{self.draft.method.name}.tune", wrong)
             return None
         axes = self.draft.axes

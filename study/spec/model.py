@@ -62,6 +62,12 @@ class Resources(Config):
             raise ValueError("has a number for gpu and gpu_memory; with gpu_memory, gpu is auto: leave one of them out")
         return {**data, "gpu": "auto"}
 
+    def refused_threads(self, threads: int) -> str | None:
+        """Why a training must not have so many threads: sharing a core makes all of them many times slower."""
+        if threads <= max(1.0, self.cpu):
+            return None
+        return f"training.threads is {threads} and resources.cpu {self.cpu:g}; set resources.cpu: {threads} too"
+
     @property
     def device(self) -> Literal["cpu", "cuda"]:
         """What the run trains on."""

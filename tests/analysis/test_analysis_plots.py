@@ -133,6 +133,17 @@ def test_heatmap_errors_say_what_there_is() -> None:
         plots.heatmap(results, x="synthesis.ratio", y="synthesis.mixup_alpha", methods=["base"])
 
 
+def test_a_study_without_results_yet_gives_reasons_and_no_empty_axes() -> None:
+    study = Study(axes=["loss.scale", "synthesis.ratio"])
+    for scale, ratio in ((1, 0.5), (2, 0.5), (1, 1.0)):
+        study.add("a", [None] * 3, loss__scale=scale, synthesis__ratio=ratio)
+    results = study.results()
+    with pytest.raises(DmlStudyError, match=r"no cell with 'loss\.scale' and 'synthesis\.ratio' has a result in MAP@R"):
+        plots.heatmap(results)
+    with pytest.raises(DmlStudyError, match="no setting has a result yet"):
+        plots.parallel_coordinates(results)
+
+
 def test_curves_are_means_over_seeds_with_the_interval_of_students_t() -> None:
     study = with_curves(grid_study(0))
     (ax,) = plots.learning_curves(study.results()).axes

@@ -47,6 +47,18 @@ def test_claims_are_paired_tests_corrected_after_holm() -> None:
     assert [stars(each) for each in report.comparisons] == ["***", "", "***"]
 
 
+def test_markdown_shows_names_as_they_are() -> None:
+    study = Study(seeds=range(3))
+    base = study.add("[x] *y*", [0.5, 0.51, 0.52])
+    study.add("a_b \\ <b>", [0.5, None, None], baseline=base)
+    study.claim("a_b \\ <b>", "[x] *y*")
+    text = render_claims(check_claims(study.results()), "markdown")
+    assert text.startswith("- a_b \\\\ \\<b\\> against \\[x\\] \\*y\\* in MAP@R (glyphs)")
+    assert "  - Careful: a_b \\\\ \\<b\\>: of 3 runs 2 not finished" in text
+    study.claims.clear()
+    assert "Write `claims:` into the spec" in render_claims(check_claims(study.results()), "markdown")
+
+
 def test_sentences_in_plain_words() -> None:
     first, second, third = (each.sentence for each in check_claims(claimed_study().results()).comparisons)
     assert first == (

@@ -103,6 +103,14 @@ def test_names_along_the_axis_and_one_seed_without_bars() -> None:
     assert any(text.startswith("one seed\n") for text in texts_in(figure))
 
 
+def test_points_of_fewer_seeds_are_told_below() -> None:
+    study = Study(axes=["dataset", "synthesis.ratio"])
+    study.add("PS", [0.5, 0.6, 0.7], synthesis__ratio=0.5)
+    study.add("PS", [0.5, None, None], synthesis__ratio=1.0)
+    foot = " ".join(texts_in(plots.sensitivity(study.results())))
+    assert "mean over 1–3 seeds; bar: 95 % t-interval" in " ".join(foot.split())
+
+
 def test_sensitivity_asks_for_an_axis_and_refuses_unknown_ones() -> None:
     with pytest.raises(DmlStudyError, match=r"Name one; .*: synthesis\.ratio, loss\.scale"):
         plots.sensitivity(scanned().results())

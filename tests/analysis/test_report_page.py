@@ -1,5 +1,6 @@
 """The report as a page: what a parser finds in it, whatever the study and its names are."""
 
+import re
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -205,3 +206,10 @@ def test_notebooks_show_claims_as_a_list() -> None:
     shown = report._repr_html_()
     assert shown.count("<li") == len(report.comparisons) == 3
     assert "&lt;b&gt; &amp; Co is worse than base" in shown and "<b> &" not in shown
+
+
+def test_lists_of_runs_and_parts_of_bars_share_names_but_no_looks() -> None:
+    """Columns of the list of running runs, given to the bar's part too, once pushed all others out of it."""
+    style = (Path(analysis.__file__).parent / "reports" / "style.css").read_text(encoding="utf-8")
+    loose = re.findall(r"^\.(done|running|waiting|failed|blocked|pruned)\b", style, flags=re.MULTILINE)
+    assert loose == [] and ".bar .running {" in style

@@ -42,11 +42,11 @@ def test_the_smallest_of_holms_p_values_is_bonferronis() -> None:
 
 
 def test_reports_and_tables_star_what_those_tests_reject() -> None:
-    """Through everything that a user calls, so that the simulation above holds for it: 4 studies, half without any
+    """Through everything that a user calls, so that the simulation above holds for it: two studies, one without any
     difference, which have a star where Holm's p-value says so and nowhere else."""
     rng, seen = np.random.default_rng(3), set()
-    for number in range(4):
-        values = rng.normal(0.5, 0.01, size=(4, 5)) + 0.02 * (number % 2) * np.arange(4)[:, None]
+    for shift in (0.0, 0.02):
+        values = rng.normal(0.5, 0.01, size=(4, 5)) + shift * np.arange(4)[:, None]
         study = Study(seeds=range(5))
         for index, row in enumerate(values.tolist()):
             study.add(f"m{index}", {"test_map_at_r": row}, baseline=0 if index else None)

@@ -213,7 +213,7 @@ UNTRAINED = {"strategy": "untrained"}
         (GEM, {"backbone": {**GEM["backbone"], "gem_training": "learned"}}),
         (BN_INCEPTION, {"backbone": {**BN_INCEPTION["backbone"], "momentum": 0.1}}),
         (VECTOR, {"backbone": {**VECTOR["backbone"], "pooling": "gem", "gem_power": 2}}),
-        (FROZEN, {"training": {"warmup_epochs": 3, "memory_format": "contiguous"}}),
+        (FROZEN, {"training": {"warmup_epochs": 3, "memory_format": "contiguous", "compile": True}}),
         (LAST, {"fold": 1}),
         (LAST, {"protocol": {"selection": "last", "validation_folds": 9, "partition": "contiguous"}}),
         (LAST, {"protocol": {"selection": "last", "refit": True, "select_by": "recall_at_1", "evaluate_every": 3}}),

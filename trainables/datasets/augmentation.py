@@ -7,6 +7,7 @@ import torch.nn.functional as nnf
 from torch import Tensor
 
 from trainables.datasets.crops import evaluation_view, frames_of, resampled_frames
+from trainables.devices import sent
 from trainables.training.config import Augmentation
 
 _TRIES = 10
@@ -36,7 +37,7 @@ def augment(
         images = _cropped(images, config, generator, shapes)
     if config.flip:
         mirrored = torch.rand(len(images), generator=generator) < 0.5
-        images = torch.where(mirrored.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        images = torch.where(sent(mirrored, images.device).view(-1, 1, 1, 1), images.flip(3), images)
     return images
 
 
@@ -111,7 +112,8 @@ def crop_and_resize(images: Tensor, boxes: Tensor) -> Tensor:
     across = columns.unsqueeze(1).expand(-1, height, -1)
     down = rows.unsqueeze(2).expand(-1, -1, width)
     grid = torch.stack([across, down], dim=3)
-    return nnf.grid_sample(images, grid.to(images.device), mode="bilinear", padding_mode="border", align_corners=False)
+    grid = sent(grid, images.device)
+    return nnf.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _samples(start: Tensor, length: Tensor, size: int) -> Tensor:

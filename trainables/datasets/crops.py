@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from trainables.devices import sent
 from trainables.training.config import Augmentation
 
 __all__ = ["evaluation_view", "frames_of", "resample", "resampled_frames"]
@@ -55,7 +56,7 @@ def resample(images: Tensor, boxes: Tensor, *, size: int) -> Tensor:
     Returns:
         [B, C, S, S], on the images' device.
     """
-    top, left, height, width = boxes.to(images.device, torch.float64).unbind(1)
+    top, left, height, width = sent(boxes.double(), images.device).unbind(1)
     rows = _weights(top, height, inputs=images.shape[2], outputs=size).to(images.dtype)
     columns = _weights(left, width, inputs=images.shape[3], outputs=size).to(images.dtype)
     with torch.autocast(images.device.type, enabled=False):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.targets import Targets
-from trainables.evaluation.retrieval import CHUNK_ELEMENTS, Distance, Retrieval, averaged, check_set, scorer
+from trainables.evaluation.retrieval import Distance, Retrieval, averaged, check_set, held_at_once, scorer
 
 __all__ = ["label_report"]
 
@@ -27,7 +27,7 @@ def label_report(
     gallery_targets: Targets | None = None,
     ks: Sequence[int] = (1, 10),
     distance: Distance = "cosine",
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_elements: int | None = None,
 ) -> Retrieval:
     """Metrics of continuous labels, on the device where the embeddings are.
 
@@ -55,12 +55,13 @@ def label_report(
     """
     _check(embeddings, labels, targets, gallery=gallery, gallery_targets=gallery_targets, ks=ks)
     items = embeddings if gallery is None else gallery
+    at_once = chunk_elements or held_at_once(items)
     known = targets if gallery_targets is None else targets.joined(gallery_targets)
     first = len(known) - len(items)
     values, counted = [], []
     for rows, columns in _groups(known, len(targets), first):
         scores_of = scorer(items[torch.from_numpy(columns - first).to(items.device)], distance)
-        for chunk in _chunks(rows, chunk_elements // (len(columns) * targets.values.shape[1])):
+        for chunk in _chunks(rows, at_once // (len(columns) * targets.values.shape[1])):
             scores = scores_of(embeddings[torch.from_numpy(chunk).to(embeddings.device)])
             distances = torch.from_numpy(known.distances(chunk[:, None], columns)).to(scores.device)
             if gallery is None:

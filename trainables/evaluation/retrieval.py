@@ -22,8 +22,13 @@ PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
     "lipschitz": lipschitz,
 }
 
-CHUNK_ELEMENTS = 2**22
-"""Upper bound on queries x gallery scores held at once: 16 MB in float32."""
+_CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
+
+
+def held_at_once(vectors: Tensor) -> int:
+    """Upper bound on queries x gallery scores: 64 MB in float32 on a CPU, where products of few rows are slow; 512 MB
+    on a GPU, which less leaves idle."""
+    return _CHUNK_ELEMENTS.get(vectors.device.type, _CHUNK_ELEMENTS["cpu"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def retrieval_report(
     gallery_labels: Tensor | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
     distance: Distance = "cosine",
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_elements: int | None = None,
 ) -> Retrieval:
     """Retrieval metrics of embeddings, on the device where they are.
 
@@ -84,7 +89,7 @@ def retrieval_report(
         ks: depths of Recall@k; a depth beyond the gallery is fine.
         distance: "cosine" normalizes; "euclidean" does not, and is computed in float64, since squared distances
             cancel; "lipschitz" is Euclidean between embeddings that are normalized where their norm exceeds 1.
-        chunk_elements: bound on the scores held at once; it does not change the result.
+        chunk_elements: bound on the scores held at once, the device's own by default; it does not change the result.
 
     Raises:
         ValueError: shapes that do not belong together, NaN or infinite embeddings, an unknown distance, a depth below
@@ -133,7 +138,7 @@ def rankings(
     gallery_labels: Tensor | None,
     depth: int | None,
     distance: Distance,
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_elements: int | None = None,
 ) -> Iterator[Ranking]:
     """Rankings of all queries that have a relevant item, in chunks; ranks up to R and `depth` are exact.
 
@@ -155,6 +160,7 @@ def rankings(
     if not queries.numel():
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
+    chunk_elements = chunk_elements or held_at_once(items)
     scores_of = scorer(items, distance)
     deepest = len(items) if depth is None else max(int(relevant.max()), depth, 1)
     for rows in torch.split(queries, max(1, chunk_elements // max(items.shape))):
@@ -162,6 +168,7 @@ def rankings(
         if excludes_self:
             scores[torch.arange(len(rows), device=rows.device), rows] = -torch.inf
         hits, ranks = _ranks(scores, labels[rows], item_labels, deepest)
+        del scores  # before the next ones are made
         yield Ranking(rows, hits, ranks, relevant[rows])
 
 
@@ -176,10 +183,12 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     prepare = PREPARED[distance]
     prepared = prepare(items)
     # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
-    distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
-    has_equal_items = distinct.shape[0] < prepared.shape[0]
-    prepared = distinct if has_equal_items else prepared
-    del distinct
+    has_equal_items = False
+    if not _surely_distinct(prepared):
+        distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
+        has_equal_items = distinct.shape[0] < prepared.shape[0]
+        prepared = distinct if has_equal_items else prepared
+        del distinct
     if distance != "cosine":
         prepared = prepared.double()
         offsets = prepared.square().sum(dim=1)
@@ -193,6 +202,23 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
         return result.index_select(1, inverse) if has_equal_items else result
 
     return scores
+
+
+def _surely_distinct(vectors: Tensor) -> bool:
+    """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
+    source = torch.Generator().manual_seed(0)
+    factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
+    hashes = [(_bits(piece) * factors).sum(1) for piece in torch.split(vectors, _HASHED_AT_ONCE)]
+    return len(torch.unique(torch.cat(hashes))) == len(vectors)
+
+
+def _bits(vectors: Tensor) -> Tensor:
+    """Floating point numbers as integers, in int64; -0.0 is 0.0."""
+    wide = widened(vectors) + 0.0
+    return wide.view(torch.int64) if wide.dtype == torch.float64 else wide.view(torch.int32).long()
+
+
+_HASHED_AT_ONCE = 1024
 
 
 def _ranks(scores: Tensor, labels: Tensor, item_labels: Tensor, depth: int) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ def _reasons(run: RunConfig) -> tuple[str | None, ...]:
         unless(_says_so(run.backbone) or not run.backbone.trainable, trained),
         unless(run.optimizer.name in OPTIMIZERS, f"optimizer '{run.optimizer.name}' has no stacked form"),
         unless(run.protocol.patience is None, "protocol.patience ends every run at an epoch of its own"),
-        unless(not getattr(run.training, "compile", False), "training.compile compiles the network of one run"),
+        unless(not run.training.compile, "training.compile compiles the network of one run"),
         unless(run.sampler.name != "dense", "sampler 'dense' gives batches of different sizes"),
         unless(run.training_set.class_fraction == 1, "training_set.class_fraction gives every seed other classes"),
         unless(run.precision != "float16", "precision float16 scales the loss of a run by what happens to it"),

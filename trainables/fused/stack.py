@@ -14,7 +14,7 @@ from trainables.classes import Classes
 from trainables.fused.mixing import Stacked, mixed
 from trainables.fused.optimizer import StackedOptimizer, clip
 from trainables.fused.rules import own_numbers
-from trainables.geometry import labels_checked
+from trainables.geometry import stack_of_runs
 from trainables.model import autocast
 from trainables.synthesis import config as configs
 from trainables.training.fit import Fit
@@ -184,7 +184,7 @@ class Stack:
                 for place, piece in zip(places, pieces, strict=True)
             }
         arguments = {key: numbers[key] for key in own_numbers(self._template.run.loss)}
-        with labels_checked():
+        with stack_of_runs():
             found: Tensor = vmap(partial(_loss, self._template))(
                 tensors, given.inputs, given.labels, arguments, given.mixtures or {}
             )

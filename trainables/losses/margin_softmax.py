@@ -8,7 +8,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trainables.geometry import check_batch, cosines, unit, widened
+from trainables.geometry import check_batch, products, unit, widened
+from trainables.losses.bounded import mean_over_rows
 from trainables.losses.logits import class_cross_entropy, replace_target, target_logits
 
 __all__ = ["CurricularFace", "arcface", "cosface", "curricularface", "sphereface"]
@@ -45,10 +46,16 @@ def sphereface(
     check_batch(embeddings, labels, proxies)
     if margin < 1 or margin != int(margin):
         raise ValueError(f"the margin of sphereface is a factor and must be a whole number from 1, not {margin}")
-    similarity = cosines(embeddings, proxies)
-    target = _multiplied_angle(target_logits(similarity, labels), int(margin))
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, lengths: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        target = _multiplied_angle(target_logits(similarity, labels), int(margin))
+        logits = scale * lengths * replace_target(similarity, labels, target)
+        return class_cross_entropy(logits, labels, excluded=excluded)
+
     lengths = widened(embeddings).norm(dim=1, keepdim=True)
-    return class_cross_entropy(scale * lengths * replace_target(similarity, labels, target), labels, excluded=excluded)
+    return mean_over_rows(terms, unit(embeddings), lengths, labels, excluded, columns=len(columns))
 
 
 def cosface(
@@ -73,9 +80,14 @@ def cosface(
     Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018, equation 4.
     """
     check_batch(embeddings, labels, proxies)
-    similarity = cosines(embeddings, proxies)
-    target = target_logits(similarity, labels) - margin
-    return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        target = target_logits(similarity, labels) - margin
+        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def arcface(
@@ -108,11 +120,16 @@ def arcface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    similarity = cosines(embeddings, proxies)
-    cosine = target_logits(similarity, labels)
-    beyond = cosine - margin * _sin(margin)
-    target = torch.where(cosine >= -_cos(margin), _increased_angle(cosine, margin), beyond)
-    return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        cosine = target_logits(similarity, labels)
+        beyond = cosine - margin * _sin(margin)
+        target = torch.where(cosine >= -_cos(margin), _increased_angle(cosine, margin), beyond)
+        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def curricularface(
@@ -147,12 +164,17 @@ def curricularface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    similarity = cosines(embeddings, proxies)
-    cosine = target_logits(similarity, labels)
-    increased, beyond = _increased_angle(cosine, margin), cosine - margin * _sin(margin)
-    target = torch.where(cosine > -_cos(margin), increased, beyond)
-    weighted = torch.where(similarity > increased[:, None], similarity * (t + similarity), similarity)
-    return class_cross_entropy(scale * replace_target(weighted, labels, target), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns)
+        cosine = target_logits(similarity, labels)
+        increased, beyond = _increased_angle(cosine, margin), cosine - margin * _sin(margin)
+        target = torch.where(cosine > -_cos(margin), increased, beyond)
+        weighted = torch.where(similarity > increased[:, None], similarity * (t + similarity), similarity)
+        return class_cross_entropy(scale * replace_target(weighted, labels, target), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 class CurricularFace(nn.Module):

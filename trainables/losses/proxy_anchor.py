@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.geometry import check_batch, cosines
+from trainables.geometry import check_batch, products, unit
+from trainables.losses.bounded import by_columns
 from trainables.losses.logits import IGNORED
 
 __all__ = ["proxy_anchor"]
@@ -39,15 +40,23 @@ def proxy_anchor(
     Source: Kim et al., "Proxy Anchor Loss for Deep Metric Learning", CVPR 2020, equation 4.
     """
     check_batch(embeddings, labels, proxies)
-    similarity = cosines(embeddings, proxies)
-    positive = labels[:, None] == torch.arange(proxies.shape[0], device=labels.device)
-    pull = _log_one_plus_sum_exp(-scale * (similarity - margin), positive)
-    if absent is None:
-        push = _log_one_plus_sum_exp(scale * (similarity + margin), ~positive).mean()
-    else:
-        negative = ~positive & ~absent & (labels != IGNORED)[:, None]
-        push = _log_one_plus_sum_exp(scale * (similarity + margin), negative).sum() / (~absent).sum()
-    return pull.sum() / positive.any(dim=0).sum() + push
+    rows = unit(embeddings)
+
+    def terms(directions: Tensor, before: int) -> Tensor:
+        """[3, c]: pull and push of every proxy, and whether its class occurs in the batch."""
+        similarity = products(rows, directions)
+        classes = torch.arange(before, before + len(directions), device=labels.device)
+        positive = labels[:, None] == classes
+        negative = ~positive
+        if absent is not None:
+            negative = negative & ~absent[before : before + len(directions)] & (labels != IGNORED)[:, None]
+        pull = _log_one_plus_sum_exp(-scale * (similarity - margin), positive)
+        push = _log_one_plus_sum_exp(scale * (similarity + margin), negative)
+        return torch.stack([pull, push, positive.any(dim=0).to(pull.dtype)])
+
+    pull, push, occurs = by_columns(terms, unit(proxies), rows=len(rows)).unbind()
+    pushed = push.mean() if absent is None else push.sum() / (~absent).sum()
+    return pull.sum() / occurs.sum() + pushed
 
 
 def _log_one_plus_sum_exp(exponents: Tensor, used: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from trainables.geometry import check_batch, cosines, unit
+from trainables.geometry import check_batch, products, unit
+from trainables.losses.bounded import mean_over_rows
 from trainables.losses.logits import class_cross_entropy, replace_target, target_logits
 
 __all__ = ["soft_triple"]
@@ -45,10 +46,15 @@ def soft_triple(
     and its released code (1e-5, and the divisor of the regularizer).
     """
     check_batch(embeddings, labels, centers, centers_per_class=centers_per_class)
-    similarity = cosines(embeddings, centers).reshape(len(labels), -1, centers_per_class)
-    per_class = ((similarity / gamma).softmax(dim=2) * similarity).sum(dim=2)
-    target = target_logits(per_class, labels) - margin
-    loss = class_cross_entropy(scale * replace_target(per_class, labels, target), labels, excluded=excluded)
+    columns = unit(centers)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        similarity = products(rows, columns).reshape(len(labels), -1, centers_per_class)
+        per_class = ((similarity / gamma).softmax(dim=2) * similarity).sum(dim=2)
+        target = target_logits(per_class, labels) - margin
+        return class_cross_entropy(scale * replace_target(per_class, labels, target), labels, excluded=excluded)
+
+    loss = mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
     return loss if centers_per_class == 1 else loss + tau * _spread(centers, centers_per_class, absent)
 
 
@@ -56,9 +62,9 @@ def _spread(centers: Tensor, centers_per_class: int, absent: Tensor | None) -> T
     """Half the mean distance between two centers of one class."""
     grouped = unit(centers).reshape(-1, centers_per_class, centers.shape[1])
     with torch.autocast(device_type=centers.device.type, enabled=False):
-        products = (grouped @ grouped.transpose(1, 2)).flatten(1)
+        within = (grouped @ grouped.transpose(1, 2)).flatten(1)
     first, second = torch.triu_indices(centers_per_class, centers_per_class, 1, device=centers.device)
-    distinct = products.index_select(1, first * centers_per_class + second)
+    distinct = within.index_select(1, first * centers_per_class + second)
     distances = (2 + 1e-5 - 2 * distinct).sqrt()
     if absent is None:
         return distances.mean() / 2

@@ -1,9 +1,9 @@
 """Cross entropies over the classes without a margin: plain, on cosines, and on distances between unit vectors."""
 
-import torch
 from torch import Tensor
 
-from trainables.geometry import check_batch, cosines, widened
+from trainables.geometry import check_batch, products, unit, widened
+from trainables.losses.bounded import mean_over_rows
 from trainables.losses.logits import class_cross_entropy
 
 __all__ = ["norm_softmax", "proxy_nca", "proxy_nca_pp", "softmax"]
@@ -32,11 +32,13 @@ def softmax(
     check_batch(embeddings, labels, weights)
     if bias is not None and bias.shape != weights.shape[:1]:
         raise ValueError(f"bias must have one value for each of {weights.shape[0]} classes; got {list(bias.shape)}")
-    rows, columns = widened(embeddings), widened(weights)
-    dtype = torch.promote_types(rows.dtype, columns.dtype)
-    with torch.autocast(device_type=rows.device.type, enabled=False):
-        logits = rows.to(dtype) @ columns.to(dtype).T
-    return class_cross_entropy(logits if bias is None else logits + bias, labels, excluded=excluded)
+    columns = widened(weights)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        logits = products(rows, columns)
+        return class_cross_entropy(logits if bias is None else logits + bias, labels, excluded=excluded)
+
+    return mean_over_rows(terms, widened(embeddings), labels, excluded, columns=len(columns))
 
 
 def norm_softmax(
@@ -54,7 +56,12 @@ def norm_softmax(
     Source: Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
     """
     check_batch(embeddings, labels, proxies)
-    return class_cross_entropy(scale * cosines(embeddings, proxies), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        return class_cross_entropy(scale * products(rows, columns), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def proxy_nca(
@@ -76,7 +83,12 @@ def proxy_nca(
     denominator follows Teh et al., "ProxyNCA++", ECCV 2020.
     """
     check_batch(embeddings, labels, proxies)
-    return class_cross_entropy(-scale * (2 - 2 * cosines(embeddings, proxies)), labels, excluded=excluded)
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        return class_cross_entropy(-scale * (2 - 2 * products(rows, columns)), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def proxy_nca_pp(

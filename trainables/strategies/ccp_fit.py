@@ -60,7 +60,7 @@ class ProxyFit(Fit):
 
     def objective(self, inputs: Tensor, embeddings: Tensor, labels: Tensor, step: Step) -> Tensor:
         """`pair_weight` times the loss within the batch plus `proxy_weight` times the one against all proxies."""
-        batch = Batch(embeddings, labels, self.loss.classes)
+        batch = Batch.of(embeddings, labels, self.loss.classes)
         total = self.strategy.proxy_weight * self.loss.against(batch, self.proxies, self.proxy_labels)
         if self.strategy.pair_weight:
             total = total + self.strategy.pair_weight * self.synthesis.loss(self.loss, batch, step)

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 
 from trainables.config import RunConfig
+from trainables.devices import sent
 from trainables.geometry import unit
 from trainables.losses.config import LossConfig
 from trainables.losses.transfer import pkt, relaxed_contrastive, relaxed_multi_similarity, rkd
@@ -72,7 +73,8 @@ class TransferFit(Fit):
 
     def objective(self, inputs: Tensor, embeddings: Tensor, labels: Tensor, step: Step) -> Tensor:
         expected = None if self.teacher is None else self.teacher.embed(inputs, self.run)
-        return transfer_loss(self.config, embeddings, expected, labels.repeat(self.config.views))
+        classes = sent(labels.repeat(self.config.views), embeddings.device)
+        return transfer_loss(self.config, embeddings, expected, classes)
 
 
 class _NoClasses(LossConfig):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.classes import Classes
+from trainables.devices import sent
 from trainables.geometry import check_batch, unit, widened
 from trainables.synthesis.pairs import Count, Pairs, SameClass, SyntheticClasses, choose_pairs, separate_neighbours
 from trainables.synthesis.snapshots import memvir
@@ -98,7 +99,7 @@ def mix_pairs(
     project = widened if classes.raw_embeddings else unit
     project_weights = unit if classes.bias is None else widened
     rows, weights = project(embeddings), project_weights(classes.weights)
-    weight = mixing_weight.to(rows) if isinstance(mixing_weight, Tensor) else mixing_weight
+    weight = sent(mixing_weight, rows.device).to(rows.dtype) if isinstance(mixing_weight, Tensor) else mixing_weight
     of_rows = weight.index_select(0, pairs.target) if isinstance(weight, Tensor) else weight
     enlarged = replace(classes, weights=weights)
     if synthesize != "embeddings":

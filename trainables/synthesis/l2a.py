@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from trainables.batch import Batch
 from trainables.classes import Classes
+from trainables.devices import sent
 from trainables.geometry import cosines, widened
 from trainables.losses.module import BaseLoss
 from trainables.randomness import generator as random_stream
@@ -121,13 +122,14 @@ class L2A(Synthesis):
         groups = -(-count // self.config.samples_per_class)
         rounds = [torch.randperm(pool, generator=random) for _ in range(-(-groups // pool))]
         drawn = torch.cat(rounds)[:groups] if rounds else torch.empty(0, dtype=torch.int64)
-        return (first + drawn.repeat_interleave(self.config.samples_per_class)[:count]).to(self.space.device)
+        return sent(first + drawn.repeat_interleave(self.config.samples_per_class)[:count], self.space.device)
 
     def _sampled(self, labels: Tensor, random: torch.Generator) -> Tensor:
         """Unit vectors [n, D] of the classes [n], without gradient."""
         noise = torch.randn(labels.shape[0], self.config.noise_dim, generator=random)
         with torch.no_grad(), torch.autocast(self.space.device.type, enabled=False):
-            rows: Tensor = self.training.generator(noise.to(self.training.novel.weights), labels)
+            noise = sent(noise, labels.device).to(self.training.novel.weights.dtype)
+            rows: Tensor = self.training.generator(noise, labels)
         return rows
 
     def parameters(self) -> Iterable[nn.Parameter]:

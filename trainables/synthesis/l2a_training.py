@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from trainables.batch import Batch
 from trainables.classes import Classes
+from trainables.devices import sent
 from trainables.geometry import unit, widened
 from trainables.losses.module import BaseLoss
 from trainables.randomness import isolated_rng
@@ -93,8 +94,8 @@ class GeneratorTraining:
     def _critic_step(self, critic: Critic, real: Tensor, random: torch.Generator) -> None:
         assert self.critic_optimizer is not None
         size = self.config.generator_batch_size
-        chosen = torch.randint(real.shape[0], (size,), generator=random).to(real.device)
-        share = torch.rand(size, generator=random).to(real.device)
+        chosen = sent(torch.randint(real.shape[0], (size,), generator=random), real.device)
+        share = sent(torch.rand(size, generator=random), real.device)
         rows = real.index_select(0, chosen).to(self.novel.weights.dtype)
         with torch.no_grad():
             generated = self.generator(*self._drawn(random))
@@ -133,7 +134,7 @@ class GeneratorTraining:
             return terms.realism(critic, rows())
 
         def diversity() -> Tensor:
-            other = torch.randn(noise.shape, generator=source("diversity")).to(noise)
+            other = sent(torch.randn(noise.shape, generator=source("diversity")), noise.device).to(noise.dtype)
             return terms.mode_seeking(rows(), self.generator(other, labels), noise, other, clip=config.diversity_clip)
 
         def divergence() -> Tensor:
@@ -157,7 +158,8 @@ class GeneratorTraining:
         labels = torch.randint(seen, (size - half,), generator=random)
         if half:
             labels = torch.cat([labels, seen + torch.randint(count, (half,), generator=random)])
-        return noise.to(self.novel.weights), labels.to(self.space.device)
+        device = self.space.device
+        return sent(noise, device).to(self.novel.weights.dtype), sent(labels, device)
 
     def state_dict(self) -> dict[str, Any]:
         """Copies of all weights and of the optimisers' states."""

@@ -44,6 +44,14 @@ class ManifoldMixup(Mixup):
     name: Literal["manifold_mixup"] = "manifold_mixup"
     implementation: ClassVar[str] = "trainables.synthesis.mixup:ManifoldMixup"
 
+    def refusal(self, run: Any) -> str | None:
+        if run.training.compile:
+            return (
+                "synthesis 'manifold_mixup' mixes between the layers of the network, and training.compile makes one "
+                "piece of them; leave training.compile out, or take synthesis input_mixup"
+            )
+        return super().refusal(run)
+
 
 class VirtualSoftmax(SynthesisConfig):
     """Virtual softmax (NeurIPS 2018): each row gets one more class to be told from, in its own direction."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.batch import Batch
+from trainables.devices import sent
 from trainables.losses.module import BaseLoss
 from trainables.step import Step
 from trainables.synthesis import mixing_config as configs
@@ -41,7 +42,7 @@ class Mixture:
 
     def partners_of(self, values: Tensor) -> Tensor:
         """`values[partners]`."""
-        return values.index_select(0, self.partners.to(values.device))
+        return values.index_select(0, sent(self.partners, values.device))
 
 
 class InputMixup(Synthesis):

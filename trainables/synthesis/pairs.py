@@ -1,7 +1,7 @@
 """Which samples of a batch are mixed with each other, and which synthetic class each mixture belongs to."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainables.devices import sent
 from trainables.synthesis.pairings import predecessors
 
 SameClass = Literal["keep", "drop", "repair"]
@@ -34,6 +35,10 @@ class Pairs:
     first_class: Tensor
     second_class: Tensor
 
+    def sent(self, device: torch.device) -> "Pairs":
+        """The same on another device."""
+        return Pairs(*(sent(getattr(self, each.name), device) for each in fields(self)))
+
 
 def choose_pairs(
     labels: Tensor,
@@ -47,7 +52,7 @@ def choose_pairs(
 ) -> Pairs:
     """The first `floor(ratio * B)` pairs of a batch: in round r (from 1) sample i is paired with sample i - r.
 
-    Every option but the defaults looks at the labels on the CPU: B small integers, which wait for the device once.
+    Every option but the defaults looks at the labels, and would wait for a GPU: training gives those on the CPU.
 
     Args:
         labels: [B], integers in 0..C-1.
@@ -78,7 +83,7 @@ def choose_pairs(
     first, second = _paired_samples(labels, added, same_class, partners.to(labels.device))
     target, first_class, second_class = _named_classes(labels, classes, first, second, synthetic_classes)
     chosen = first[:rows], second[:rows], target[:rows], first_class, second_class
-    return Pairs(*(indices.to(device) for indices in chosen))
+    return Pairs(*chosen).sent(device)
 
 
 def synthetic_count(ratio: float, batch: int) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainables.batch import Batch
 from trainables.classes import Classes
+from trainables.devices import sent
 from trainables.geometry import check_batch
 from trainables.step import Step
 from trainables.synthesis import config as configs
@@ -76,11 +77,14 @@ class ProxySynthesis(Synthesis):
         check_batch(embeddings, labels, classes.weights, centers_per_class=classes.centers_per_class)
         if self.config.ratio == 0:
             return batch
-        drawn = self.draw(labels, classes, step)
+        at_hand, device = batch.labels_at_hand(), embeddings.device
+        drawn = self.draw(at_hand, classes, step)
         if drawn.order is not None:
-            embeddings, labels = embeddings.index_select(0, drawn.order), labels.index_select(0, drawn.order)
+            embeddings = embeddings.index_select(0, sent(drawn.order, device))
+            labels = sent(at_hand.index_select(0, drawn.order), device)
+        pairs = drawn.pairs.sent(device)
         rows, targets, enlarged = mix_pairs(
-            embeddings, labels, classes, drawn.pairs, mixing_weight=drawn.weight, synthesize=self.config.synthesize
+            embeddings, labels, classes, pairs, mixing_weight=drawn.weight, synthesize=self.config.synthesize
         )
         return Batch(rows, targets, enlarged, real=len(embeddings))
 

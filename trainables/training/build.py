@@ -35,6 +35,8 @@ def build_strategy(
 def set_numerics(run: RunConfig) -> None:
     """Threads and determinism of this process, as the run wants them."""
     torch.set_num_threads(run.training.threads)
+    if run.training.compile:
+        torch._dynamo.config.suppress_errors = True  # a graph that cannot be compiled runs as it is, with a warning
     if run.device == "cuda":
         # Read when cuBLAS starts; before 2.10, torch refuses deterministic matrix products without it.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -231,6 +231,9 @@ class Training(Config):
     """Layout of images and feature maps; channels_last is the faster one for convolutions."""
     deterministic: bool = True
     """Only deterministic algorithms on a GPU."""
+    compile: bool = added(False, legacy=False)
+    """Compile the backbone (torch.compile): minutes before the first step, for faster ones of large networks on a GPU.
+    Where compiling fails, the network runs as it is."""
 
 
 _STRONGEST = {"cutout": 1.0, "pixel_dropout": 1.0, "rotation": 180.0, "shear": 80.0}

@@ -13,6 +13,7 @@ from trainables.datasets.images import ImageSet
 from trainables.datasets.robustness import with_training_set
 from trainables.datasets.splits import Split, split_classes
 from trainables.datasets.targets import Targets
+from trainables.devices import sent
 from trainables.training.config import Augmentation
 from trainables.training.inputs import Inputs, inputs_of
 
@@ -63,7 +64,7 @@ class RunData:
 
     def batch(self, positions: np.ndarray) -> Tensor:
         """float32 inputs at `positions` on the run's device; decoded images, scaled to 0..1, or features."""
-        chosen = self.inputs.take(positions).to(self.device, non_blocking=True)
+        chosen = sent(self.inputs.take(positions), self.device)
         return chosen if self.cached_features else chosen.float().div_(255)
 
 

@@ -85,6 +85,8 @@ class Fit:
         model = build_model(self.run, channels=self.data.images.channels, feature_dim=self.data.feature_dim)
         if self.run.training.memory_format == "channels_last":
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.run.training.compile and model.backbone is not None:
+            model.backbone.compile()  # in place: names of weights stay
         return model.to(self.data.device)
 
     def train_epoch(self) -> EpochStats:
@@ -196,20 +198,20 @@ class Fit:
         Args:
             inputs: [B, ...], the augmented images or cached features.
             embeddings: [B, D] of the inputs.
-            labels: [B], what the loss compares them by.
+            labels: [B], what the loss compares them by, on the CPU.
         """
-        return self.synthesis.loss(self.loss, Batch(embeddings, labels, self.loss.classes), step)
+        return self.synthesis.loss(self.loss, Batch.of(embeddings, labels, self.loss.classes), step)
 
     def edit_gradients(self) -> None:
         """Between the backward pass and the clipping of gradients."""
 
     def _labels(self, batch: np.ndarray) -> Tensor:
-        """Classes [B]; for a loss on label distances, those of rows 1.. to row 0, [B - 1]."""
+        """Classes [B]; for a loss on label distances, those of rows 1.. to row 0, [B - 1]. On the CPU."""
         targets = self.data.images.targets
         if self.run.loss.target == "distance" and targets is not None:
             images = self.data.split.train[batch]
-            return torch.from_numpy(targets.distances(images[0], images[1:])).to(self.data.device)
-        return torch.from_numpy(self.data.split.train_labels[batch]).to(self.data.device)
+            return torch.from_numpy(targets.distances(images[0], images[1:]))
+        return torch.from_numpy(self.data.split.train_labels[batch])
 
     def training_inputs(self, batch: np.ndarray, step: Step) -> Tensor:
         """Augmented images, or cached features, of the training positions `batch`."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainables.datasets.images import Images
 from trainables.datasets.on_demand import OnDemand
+from trainables.devices import sent
 
 __all__ = ["Inputs", "Resident", "Streamed", "inputs_of"]
 
@@ -45,7 +46,7 @@ class Resident:
         return tuple(self.tensor.shape)
 
     def take(self, positions: np.ndarray) -> Tensor:
-        index = torch.from_numpy(np.ascontiguousarray(positions)).to(self.tensor.device)
+        index = sent(torch.from_numpy(np.ascontiguousarray(positions)), self.tensor.device)
         return self.tensor.index_select(0, index)
 
     def expect(self, batches: Iterable[np.ndarray]) -> None:

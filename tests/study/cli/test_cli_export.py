@@ -128,3 +128,12 @@ def test_pictures_of_a_run(dml_study: Call, kept: str, tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "seen").iterdir()} == names
     wrong = dml_study("plot-run", kept[:8], "--kind", "mapp")
     assert wrong.code == 2 and "did you mean 'map'" in wrong.err
+
+
+def test_a_run_that_kept_nothing_gives_one_reason(dml_study: Call, trained: Path, tmp_path: Path) -> None:
+    rows = Ledger.open(trained).read("runs").to_pylist()
+    run_id = next(row["run_id"] for row in rows if row["strategy"] == "plain")
+    outcome = dml_study("plot-run", run_id, "-o", str(tmp_path / "seen"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.count("kept no weights") == 1
+    assert not (tmp_path / "seen").exists()

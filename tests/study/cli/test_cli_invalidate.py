@@ -133,3 +133,26 @@ def test_checkpoints_go_too_and_siblings_do_not_bring_the_runs_back(
     assert lost in ledger.commits() and wrong not in ledger.commits()
     invalidate(ledger, [wrong], reason="again")
     assert not list(ledger.checkpoints(wrong))
+
+
+@pytest.mark.parametrize(
+    ("settings", "adopted"),
+    [
+        ([], 1),
+        (["protocol.ks=[1, 2]"], 1),
+        (["protocol.ks=[1, 16]"], 0),
+        (["protocol.deformations=[{name: blur, strength: 1}]"], 0),
+    ],
+)
+def test_a_sibling_gives_what_was_measured_as_asked(
+    trained: Path, tmp_path: Path, private_cache: Path, settings: list[str], adopted: int
+) -> None:
+    import shutil
+
+    shutil.copytree(trained, trained.parent / "sibling")
+    ledger = Ledger.open(trained)
+    lost, *_ = ledger.commits()
+    ledger.forget(lost)
+    plan = build_plan(load_spec(tmp_path / "tiny.yaml", overrides=settings), cache=private_cache)
+    assert lost in plan.runs
+    assert adopt_siblings(plan, ledger, tell=print) == adopted

@@ -33,7 +33,7 @@ def test_one_file_beside_the_results(dml_study: Call, trained: Path) -> None:
     outcome = dml_study("report", "tiny")
     assert outcome.code == 0 and re.fullmatch(r"wrote results/tiny/report\.html \(\d+ kB\)\n", outcome.out)
     text = (trained / "report.html").read_text(encoding="utf-8")
-    assert "8 runs: 8 done" in text and "next: `dml-study table results/tiny`" in text
+    assert "8 runs: 8 done" in text and "next: <code>dml-study table results/tiny</code>" in text
     for command in ("run tiny.yaml", "table tiny", "plot tiny --kind bars", "compare tiny"):
         assert f"dml-study {command}" in text, command
     assert "data-reload" not in text and 'http-equiv="refresh"' not in text

@@ -155,12 +155,12 @@ def test_debug_shows_where_a_run_fails(dml_study: Call, trained: Path, monkeypat
 
 
 def test_ctrl_c_is_130(dml_study: Call, write_spec: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    from study.cli import common
+    import study.plan
 
     def interrupted(*arguments: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(common, "build_plan", interrupted)
+    monkeypatch.setattr(study.plan, "build_plan", interrupted)
     write_spec()
     outcome = dml_study("plan", "tiny.yaml")
     assert outcome.code == 130 and "Traceback" not in outcome.err

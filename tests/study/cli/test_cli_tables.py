@@ -73,3 +73,16 @@ def test_published_runs_become_a_study(dml_study: Call) -> None:
     assert "| norm_softmax + PS | 8 | **84.25** ± 0.31 | **36.76** ± 0.20 | **26.51** ± 0.19 |" in outcome.out
     assert "| proxy_nca + proxy_synthesis †1 | 8 | 84.21 ± 0.21 | 36.66 ± 0.18 | 26.42 ± 0.20 |" in outcome.out
     assert "is published as 24.92 ± 0.35; its 8 values give 24.96 ± 0.41." in outcome.out
+
+
+def test_published_runs_have_no_spec_that_could_be_run(
+    dml_study: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.reports.pictures.PLOTS", {})
+    dml_study("published", "--as-study", "readme")
+    status = dml_study("status", "readme")
+    assert status.code == 0 and status.out.rstrip().endswith("next: `dml-study table readme`")
+    assert dml_study("report", "readme").code == 0
+    text = (tmp_path / "readme" / "report.html").read_text(encoding="utf-8")
+    assert "dml-study table readme" in text and "84.25" in text
+    assert "dml-study run" not in text and "dml-study reproduce" not in text

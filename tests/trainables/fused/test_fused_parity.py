@@ -10,6 +10,7 @@ from fused_runs import CONV4, HEAD, largest_difference, run_of, trained
 
 from trainables.config import RunConfig
 from trainables.fused.rules import fusing_key, own_numbers, refusal
+from trainables.losses import bounded
 from trainables.losses.registry import LOSSES
 from trainables.synthesis.proxy_synthesis import ProxySynthesis as Drawing
 from trainables.testing.runs import changed
@@ -70,6 +71,15 @@ def test_every_loss(private_cache: Path, loss: str, synthesis: str) -> None:
     centers = {"centers_per_class": 3} if loss == "soft_triple" else {}
     run = run_of(private_cache, loss={"name": loss, **centers}, synthesis=synthesis, optimizer={"lr": 1e-3})
     assert_parity(run, private_cache)
+
+
+@pytest.mark.parametrize("loss", ["norm_softmax", "proxy_anchor"])
+def test_losses_that_a_single_run_computes_in_pieces(
+    private_cache: Path, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces are the same up to rounding, and a stack has none."""
+    monkeypatch.setattr(bounded, "LIMIT", 64)
+    assert_parity(run_of(private_cache, loss=loss, optimizer={"lr": 1e-3}), private_cache, epochs=1)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)

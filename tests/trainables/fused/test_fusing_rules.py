@@ -28,6 +28,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"backbone": "mobilenet_v2"}, "backbone 'mobilenet_v2' is trained, and fills a GPU by itself"),
     ({"protocol": {"patience": 3}}, "protocol.patience ends every run at an epoch of its own"),
     ({"training_set": {"class_fraction": 0.5}}, "training_set.class_fraction gives every seed other classes"),
+    ({"training": {"compile": True}}, "training.compile compiles the network of one run"),
     ({"training": {"precision": "float16"}}, "precision float16 scales the loss of a run by what happens to it"),
 ]
 FUSED: list[dict[str, Any]] = [
