@@ -12,13 +12,15 @@ from trainables.fused.rules import fusing_key, refusal
 from trainables.ledger import Ledger
 from trainables.ledger.names import parse_checkpoint
 
-_AUTO_ON_GPU = 64
+_AUTO = {"cpu": 1, "cuda": 1}
+"""Runs that `fuse: auto` trains together, by device: as many as benchmarks/fused.py shows to pay. On CPUs they hardly do;
+on a GPU it was not measured yet."""
 
 
 def most_together(run: PlannedRun) -> int:
     """How many runs of this kind may train together; 1 where none may."""
     fuse = run.resources.fuse
-    most = {"off": 1, "auto": _AUTO_ON_GPU if run.resources.device == "cuda" else 1}.get(str(fuse), fuse)
+    most = {"off": 1, "auto": _AUTO[run.resources.device]}.get(str(fuse), fuse)
     return int(most) if most != 1 and not run.sources and refusal(run.config) is None else 1
 
 

@@ -68,7 +68,8 @@ def test_runs_of_one_kind_train_together(tmp_path: Path, ledger: Ledger) -> None
         ("fuse: 64", 100, []),
         ("fuse: auto", 1, []),
         ("fuse: off", 1, []),
-        ("gpu: 1", 1, [4, 8]),
+        ("gpu: 1", 1, []),
+        ("gpu: 1, fuse: 64", 1, [4, 8]),
         ("gpu: 1, fuse: off", 1, []),
     ],
 )
@@ -79,7 +80,7 @@ def test_how_many_train_together(tmp_path: Path, ledger: Ledger, resources: str,
 
 
 def test_groups_take_whole_gpus(tmp_path: Path, ledger: Ledger) -> None:
-    found = formed(plan_of(tmp_path, "cpu: 2, gpu_memory: 1GiB"), ledger)
+    found = formed(plan_of(tmp_path, "cpu: 2, gpu_memory: 1GiB, fuse: 64"), ledger)
     assert {(size.cpu, size.gpus) for size in found.sizes} == {(2, 1.0)}
     assert {run.resources.gpu for run in found.singles} == {"auto"}
 
