@@ -13,8 +13,8 @@ from trainables.ledger import Ledger
 from trainables.ledger.names import parse_checkpoint
 
 _AUTO = {"cpu": 1, "cuda": 1}
-"""Runs that `fuse: auto` trains together, by device: as many as benchmarks/fused.py shows to pay. On CPUs they hardly do;
-on a GPU it was not measured yet."""
+"""Runs that `fuse: auto` trains together, by device: as many as benchmarks/fused.py shows to pay. On CPUs they hardly
+do; on a GPU it was not measured yet."""
 
 
 def most_together(run: PlannedRun) -> int:
