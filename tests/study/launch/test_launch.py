@@ -182,7 +182,9 @@ def test_trials_share_a_gpu_by_fractions(here: Here, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("trainables.ray_trainable.RunTrainable", Meets)
     path = here.plan("[2.0, 3.0, 4.0, 5.0]").spec.path
-    plan = build_plan(load_spec(path, overrides=("resources.gpu=0.25", "resources.cpu=0.1")), cache=here.cache)
+    plan = build_plan(
+        load_spec(path, overrides=("resources.gpu=0.25", "resources.cpu=0.1", "resources.fuse=off")), cache=here.cache
+    )
     assert {run.config.device for run in plan.runs.values()} == {"cuda"}
     summary = here.launch(plan, only=("method=ps",))
     assert summary == Summary(planned=6, missing=6)
