@@ -114,9 +114,9 @@ def limit(run: "RunConfig", data: "RunData") -> "Fit":
 
     class Limit(Fit):
         def training_inputs(self, batch: np.ndarray, step: Step) -> "Tensor":
-            if not hasattr(self, "kept"):
-                self.kept = super().training_inputs(batch, step)
-            return self.kept
+            if not hasattr(self, "resident"):
+                self.resident = super().training_inputs(batch, step)
+            return self.resident
 
     return Limit(run, data, epochs=1)
 

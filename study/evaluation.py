@@ -11,7 +11,7 @@ from trainables.evaluation.names import MetricName, metric_name
 from trainables.ledger import Ledger, evaluations
 
 if TYPE_CHECKING:
-    from trainables.evaluation.retrieval import Distance
+    from trainables.evaluation.scoring import Distance
     from trainables.export.kept_run import KeptRun
 
 _COMPACT_EVERY = 100

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.targets import Targets
-from trainables.evaluation.retrieval import Distance, Retrieval, averaged, check_set, held_at_once, scorer
+from trainables.evaluation.retrieval import Retrieval, averaged, check_set, held_at_once
+from trainables.evaluation.scoring import Distance, scorer
 
 __all__ = ["label_report"]
 

@@ -14,7 +14,7 @@ from trainables.errors import DataError
 from trainables.evaluation.names import DEFAULT_METRICS, metric_name
 
 if TYPE_CHECKING:
-    from trainables.evaluation.retrieval import Distance
+    from trainables.evaluation.scoring import Distance
 
 __all__ = ["LabeledSet", "ScoredFiles", "encoded", "read_set", "score_files"]
 

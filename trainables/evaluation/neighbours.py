@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.evaluation.retrieval import PREPARED, Distance
+from trainables.evaluation.scoring import PREPARED, Distance
 
 
 def nearest(

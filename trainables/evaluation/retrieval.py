@@ -5,22 +5,15 @@ the j-th best relevant item has the rank `j + (wrong items that score at least a
 images to one point scores 0 where it has wrong items, not what the order of files happens to give.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor
 
-from trainables.geometry import lipschitz, unit, widened
-
-Distance = Literal["cosine", "euclidean", "lipschitz"]
-
-PREPARED: dict[Distance, Callable[[Tensor], Tensor]] = {
-    "cosine": unit,
-    "euclidean": lambda vectors: vectors,
-    "lipschitz": lipschitz,
-}
+from trainables.evaluation.scoring import Distance, scorer
+from trainables.geometry import widened
 
 _CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
 
@@ -176,49 +169,6 @@ def _relevant_counts(labels: Tensor, item_labels: Tensor) -> Tensor:
     known, counts = torch.unique(item_labels, return_counts=True)
     place = torch.searchsorted(known, labels).clamp(max=known.numel() - 1)
     return torch.where(known[place] == labels, counts[place], 0)
-
-
-def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
-    """A function from queries [b, D] to scores [b, N], larger is nearer."""
-    prepare = PREPARED[distance]
-    prepared = prepare(items)
-    # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
-    has_equal_items = False
-    if not _surely_distinct(prepared):
-        distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
-        has_equal_items = distinct.shape[0] < prepared.shape[0]
-        prepared = distinct if has_equal_items else prepared
-        del distinct
-    if distance != "cosine":
-        prepared = prepared.double()
-        offsets = prepared.square().sum(dim=1)
-
-    def scores(queries: Tensor) -> Tensor:
-        with torch.autocast(device_type=queries.device.type, enabled=False):
-            if distance == "cosine":
-                result = prepare(queries).to(prepared.dtype) @ prepared.T
-            else:
-                result = 2 * prepare(queries).double() @ prepared.T - offsets  # -|q - g|^2 up to |q|^2
-        return result.index_select(1, inverse) if has_equal_items else result
-
-    return scores
-
-
-def _surely_distinct(vectors: Tensor) -> bool:
-    """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
-    source = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
-    hashes = [(_bits(piece) * factors).sum(1) for piece in torch.split(vectors, _HASHED_AT_ONCE)]
-    return len(torch.unique(torch.cat(hashes))) == len(vectors)
-
-
-def _bits(vectors: Tensor) -> Tensor:
-    """Floating point numbers as integers, in int64; -0.0 is 0.0."""
-    wide = widened(vectors) + 0.0
-    return wide.view(torch.int64) if wide.dtype == torch.float64 else wide.view(torch.int32).long()
-
-
-_HASHED_AT_ONCE = 1024
 
 
 def _ranks(scores: Tensor, labels: Tensor, item_labels: Tensor, depth: int) -> tuple[Tensor, Tensor]:

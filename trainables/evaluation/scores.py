@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.evaluation.names import CLUSTERING, DEFAULT_METRICS, MetricName, metric_name
-from trainables.evaluation.retrieval import PREPARED, Distance, Ranking, check_set, rankings
+from trainables.evaluation.retrieval import Ranking, check_set, rankings
+from trainables.evaluation.scoring import PREPARED, Distance
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

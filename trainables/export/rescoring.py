@@ -12,7 +12,7 @@ from trainables import provenance
 from trainables.config import RunConfig
 from trainables.errors import ConfigError, DataError
 from trainables.evaluation.names import MetricName, metric_name
-from trainables.evaluation.retrieval import Distance
+from trainables.evaluation.scoring import Distance
 from trainables.export.embeddings import Check, on_this_machine, part_embeddings, require_same
 from trainables.export.kept_run import KeptRun
 from trainables.ledger.names import embeddings_key, weights_key

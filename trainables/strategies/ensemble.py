@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainables.errors import DataError
-from trainables.evaluation.retrieval import PREPARED
+from trainables.evaluation.scoring import PREPARED
 from trainables.geometry import widened
 from trainables.ledger import MissingKeyError
 from trainables.ledger.names import embeddings_key

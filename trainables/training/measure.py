@@ -11,7 +11,7 @@ from torch import Tensor
 from trainables.config import RunConfig
 from trainables.evaluation import Retrieval, label_report, retrieval_report, score
 from trainables.evaluation.names import MetricName
-from trainables.evaluation.retrieval import Distance
+from trainables.evaluation.scoring import Distance
 from trainables.training.data import RunData
 
 CORE_METRICS = ("recall_at_1", "r_precision", "map_at_r")
