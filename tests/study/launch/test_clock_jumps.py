@@ -22,6 +22,7 @@ from trainables.ledger.lease import current_generation
 PACKAGES = ("study", "trainables", "analysis")
 ROOT = Path(__file__).parents[3]
 WALL_CLOCK = {
+    "analysis/reports/model.py": "tells when the page was made",
     "study/invalidation.py": "names a record",
     "study/launch/gate.py": "compares with the ends of earlier launches; read once",
     "study/plan/plan.py": "tells when the plan was made",

@@ -145,7 +145,7 @@ def test_a_gradient_that_is_not_finite_fails_even_in_the_last_step(
         assert self.loss.proxies is not None and self.loss.proxies.grad is not None
         self.loss.proxies.grad[0, 0] = torch.inf
 
-    monkeypatch.setattr(Fit, "_batches", lambda self: [np.arange(16)])
+    monkeypatch.setattr(Fit, "batches", lambda self: [np.arange(16)])
     monkeypatch.setattr(Fit, "edit_gradients", spoil)
     run = changed(tiny_run, training={**tiny_run.training.model_dump(), "clip_norm": None})
     with pytest.raises(TrainingError, match="loss 'norm_softmax' with synthesis 'proxy_synthesis': some weights"):
