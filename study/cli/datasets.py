@@ -36,6 +36,7 @@ def list_(spec: Spec = None) -> None:
     from study.cli.common import console_out
     from study.cli.dataset_choice import shipped_datasets, spec_datasets
     from study.studies import find_spec
+    from trainables.attribute_docs import attribute_docs
     from trainables.datasets.catalog import data_folders
     from trainables.datasets.config import DATASETS
 
@@ -46,7 +47,7 @@ def list_(spec: Spec = None) -> None:
     for name, cls in DATASETS.items():
         field = cls.model_fields.get("path")
         path = "" if field is None or field.is_required() else str(field.default)
-        needs = "nothing" if field is None else f"{path or 'path'}: {field.description}"
+        needs = "nothing" if field is None else f"{path or 'path'}: {attribute_docs(cls).get('path', '')}"
         table.add_row(
             name, _summary(cls.__doc__), Text(needs), _download(name), "yes" if field is None else _found(path, folders)
         )

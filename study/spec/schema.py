@@ -8,6 +8,7 @@ from pydantic import create_model
 from study.spec import sections
 from study.spec.model import MethodFile, SpecFile
 from study.spec.tune import Choice, IntegerRange, Range
+from trainables.attribute_docs import attribute_docs
 from trainables.config import RunConfig
 
 Schema = dict[str, Any]
@@ -85,6 +86,7 @@ class _Builder:
         field = RunConfig.model_fields[section]
         model: Any = create_model("Value", **{section: (field.annotation, field)})  # type: ignore[call-overload]
         schema: Schema = model.model_json_schema()["properties"][section]
+        schema |= {"description": attribute_docs(RunConfig)[section]}
         self.dotted[section] = [schema]
         return schema
 

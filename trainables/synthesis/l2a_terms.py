@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from trainables.geometry import cosines
+from trainables.geometry import products, unit
+from trainables.losses.bounded import mean_over_rows
 
 __all__ = [
     "between",
@@ -81,9 +82,13 @@ def divergence(novel: Tensor, seen: Tensor, *, sharpness: float = 16.0, centers_
         raise ValueError(f"no two classes: novel {list(novel.shape)}, seen {list(seen.shape)}, K {centers_per_class}")
     own = torch.arange(novel.shape[0], device=novel.device) // centers_per_class
     other = torch.cat([own.new_full((seen.shape[0],), -1), own])
-    exponents = sharpness * cosines(novel, torch.cat([seen, novel]))
-    same = own[:, None] == other
-    return exponents.masked_fill(same, -torch.inf).logsumexp(dim=1).mean() / sharpness
+    columns = unit(torch.cat([seen, novel]))
+
+    def terms(rows: Tensor, own: Tensor) -> Tensor:
+        exponents = sharpness * products(rows, columns)
+        return exponents.masked_fill(own[:, None] == other, -torch.inf).logsumexp(dim=1).mean() / sharpness
+
+    return mean_over_rows(terms, unit(novel), own, columns=len(columns))
 
 
 def mode_seeking(

@@ -11,6 +11,7 @@ from trainables.batch import Batch
 from trainables.losses import bounded
 from trainables.losses.module import BaseLoss
 from trainables.losses.registry import LOSSES
+from trainables.synthesis.l2a_terms import divergence
 
 WITH_CLASSES = sorted(name for name, loss in LOSSES.items() if loss.has_proxies)
 ROWS, CLASSES, WIDTH = 24, 60, 16
@@ -84,3 +85,24 @@ def test_up_to_the_limit_nothing_is_computed_twice(monkeypatch: pytest.MonkeyPat
     for name in WITH_CLASSES:
         loss_and_gradients(name, excluded=False)
     assert calls == []
+
+
+def test_the_divergence_of_many_novel_classes_is_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 GB at 100,000 seen and as many novel classes, all at once."""
+
+    def value_and_gradient() -> tuple[Tensor, Tensor]:
+        source = torch.Generator().manual_seed(0)
+        seen = torch.randn(30, WIDTH, generator=source, dtype=torch.float64)
+        novel = torch.randn(20, WIDTH, generator=source, dtype=torch.float64).requires_grad_()
+        value = divergence(novel, seen, centers_per_class=2)
+        value.backward()
+        assert novel.grad is not None
+        return value.detach(), novel.grad
+
+    whole = value_and_gradient()
+    monkeypatch.setattr(bounded, "LIMIT", 130)
+    with Largest() as seen:
+        pieces = value_and_gradient()
+    assert seen.entries <= 50 * WIDTH, "proxies, but not their products"
+    for one, other in zip(whole, pieces, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
