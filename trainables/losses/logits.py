@@ -1,10 +1,13 @@
 """What the losses with a cross entropy over class logits [B, C] share: the target's logit and classes left out."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trainables.geometry import values_visible
+from trainables.geometry import products, unit, values_visible
+from trainables.losses.bounded import mean_over_rows
 
 IGNORED = -100
 """Label of a row that does not count: it fills up a batch to the size of others (`trainables.fused`)."""
@@ -22,6 +25,31 @@ def replace_target(logits: Tensor, labels: Tensor, target: Tensor) -> Tensor:
 
 def _columns(labels: Tensor) -> Tensor:
     return labels.long().clamp(min=0)[:, None]  # a row that does not count has some column too
+
+
+def cosine_cross_entropy(
+    embeddings: Tensor,
+    labels: Tensor,
+    proxies: Tensor,
+    logits: Callable[[Tensor, Tensor], Tensor],
+    *,
+    excluded: Tensor | None,
+) -> Tensor:
+    """`class_cross_entropy` of `logits(cosines [b, P], labels [b])`, from pieces of the rows where all are too many.
+
+    Args:
+        embeddings: [B, D], raw.
+        labels: [B].
+        proxies: [P, D], raw.
+        logits: [b, C] of some rows, each of its own row alone.
+        excluded: bool [B, C] or None.
+    """
+    columns = unit(proxies)
+
+    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
+        return class_cross_entropy(logits(products(rows, columns), labels), labels, excluded=excluded)
+
+    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
 
 
 def class_cross_entropy(logits: Tensor, labels: Tensor, *, excluded: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.geometry import check_batch, products, unit, widened
 from trainables.losses.bounded import mean_over_rows
-from trainables.losses.logits import class_cross_entropy, replace_target, target_logits
+from trainables.losses.logits import class_cross_entropy, cosine_cross_entropy, replace_target, target_logits
 
 __all__ = ["CurricularFace", "arcface", "cosface", "curricularface", "sphereface"]
 
@@ -80,14 +80,12 @@ def cosface(
     Source: Wang et al., "CosFace: Large Margin Cosine Loss for Deep Face Recognition", CVPR 2018, equation 4.
     """
     check_batch(embeddings, labels, proxies)
-    columns = unit(proxies)
 
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        similarity = products(rows, columns)
+    def logits(similarity: Tensor, labels: Tensor) -> Tensor:
         target = target_logits(similarity, labels) - margin
-        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+        return scale * replace_target(similarity, labels, target)
 
-    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    return cosine_cross_entropy(embeddings, labels, proxies, logits, excluded=excluded)
 
 
 def arcface(
@@ -120,16 +118,14 @@ def arcface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    columns = unit(proxies)
 
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        similarity = products(rows, columns)
+    def logits(similarity: Tensor, labels: Tensor) -> Tensor:
         cosine = target_logits(similarity, labels)
         beyond = cosine - margin * _sin(margin)
         target = torch.where(cosine >= -_cos(margin), _increased_angle(cosine, margin), beyond)
-        return class_cross_entropy(scale * replace_target(similarity, labels, target), labels, excluded=excluded)
+        return scale * replace_target(similarity, labels, target)
 
-    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    return cosine_cross_entropy(embeddings, labels, proxies, logits, excluded=excluded)
 
 
 def curricularface(
@@ -164,17 +160,15 @@ def curricularface(
     """
     check_batch(embeddings, labels, proxies)
     _check_angle(margin)
-    columns = unit(proxies)
 
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        similarity = products(rows, columns)
+    def logits(similarity: Tensor, labels: Tensor) -> Tensor:
         cosine = target_logits(similarity, labels)
         increased, beyond = _increased_angle(cosine, margin), cosine - margin * _sin(margin)
         target = torch.where(cosine > -_cos(margin), increased, beyond)
         weighted = torch.where(similarity > increased[:, None], similarity * (t + similarity), similarity)
-        return class_cross_entropy(scale * replace_target(weighted, labels, target), labels, excluded=excluded)
+        return scale * replace_target(weighted, labels, target)
 
-    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    return cosine_cross_entropy(embeddings, labels, proxies, logits, excluded=excluded)
 
 
 class CurricularFace(nn.Module):

@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from trainables.geometry import check_batch, products, unit
-from trainables.losses.bounded import mean_over_rows
-from trainables.losses.logits import class_cross_entropy, replace_target, target_logits
+from trainables.geometry import check_batch, unit
+from trainables.losses.logits import cosine_cross_entropy, replace_target, target_logits
 
 __all__ = ["soft_triple"]
 
@@ -46,15 +45,14 @@ def soft_triple(
     and its released code (1e-5, and the divisor of the regularizer).
     """
     check_batch(embeddings, labels, centers, centers_per_class=centers_per_class)
-    columns = unit(centers)
 
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        similarity = products(rows, columns).reshape(len(labels), -1, centers_per_class)
+    def logits(cosine: Tensor, labels: Tensor) -> Tensor:
+        similarity = cosine.reshape(len(labels), -1, centers_per_class)
         per_class = ((similarity / gamma).softmax(dim=2) * similarity).sum(dim=2)
         target = target_logits(per_class, labels) - margin
-        return class_cross_entropy(scale * replace_target(per_class, labels, target), labels, excluded=excluded)
+        return scale * replace_target(per_class, labels, target)
 
-    loss = mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    loss = cosine_cross_entropy(embeddings, labels, centers, logits, excluded=excluded)
     return loss if centers_per_class == 1 else loss + tau * _spread(centers, centers_per_class, absent)
 
 

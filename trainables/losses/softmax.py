@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from trainables.geometry import check_batch, products, unit, widened
+from trainables.geometry import check_batch, products, widened
 from trainables.losses.bounded import mean_over_rows
-from trainables.losses.logits import class_cross_entropy
+from trainables.losses.logits import class_cross_entropy, cosine_cross_entropy
 
 __all__ = ["norm_softmax", "proxy_nca", "proxy_nca_pp", "softmax"]
 
@@ -56,12 +56,7 @@ def norm_softmax(
     Source: Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
     """
     check_batch(embeddings, labels, proxies)
-    columns = unit(proxies)
-
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        return class_cross_entropy(scale * products(rows, columns), labels, excluded=excluded)
-
-    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    return cosine_cross_entropy(embeddings, labels, proxies, lambda cosine, _: scale * cosine, excluded=excluded)
 
 
 def proxy_nca(
@@ -83,12 +78,11 @@ def proxy_nca(
     denominator follows Teh et al., "ProxyNCA++", ECCV 2020.
     """
     check_batch(embeddings, labels, proxies)
-    columns = unit(proxies)
 
-    def terms(rows: Tensor, labels: Tensor, excluded: Tensor | None) -> Tensor:
-        return class_cross_entropy(-scale * (2 - 2 * products(rows, columns)), labels, excluded=excluded)
+    def logits(cosine: Tensor, labels: Tensor) -> Tensor:
+        return -scale * (2 - 2 * cosine)
 
-    return mean_over_rows(terms, unit(embeddings), labels, excluded, columns=len(columns))
+    return cosine_cross_entropy(embeddings, labels, proxies, logits, excluded=excluded)
 
 
 def proxy_nca_pp(
