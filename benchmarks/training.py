@@ -59,7 +59,7 @@ def _glyphs(folder: Path, count: int) -> "list[tuple[str, Image]]":
     from trainables.datasets.catalog import load_images, resolve
     from trainables.datasets.config import Glyphs
 
-    config = Glyphs(classes=max(8, count // 10), images_per_class=20)
+    config = Glyphs(classes=max(16, count // 10), images_per_class=20)
     images = load_images(resolve(config, search=(), cache=folder / "cache"), cache=folder / "cache")
     return [
         (f"{split}/{label}/{number}.jpg", Image.fromarray(images.images[number, 0]))

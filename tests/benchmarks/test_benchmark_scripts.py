@@ -17,9 +17,10 @@ SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS - {"plain
 
 
 @pytest.fixture(autouse=True)
-def beside_the_scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """They import each other by their plain names; threads stay as they were."""
+def beside_the_scripts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """They import each other by their plain names, draw their images everywhere, and leave threads as they were."""
     monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setenv("DML_STUDY_DATA", str(tmp_path / "no photos"))
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
