@@ -69,7 +69,13 @@ def rankings(
         raise ValueError(f"none of the {labels.numel()} queries has another image of its class in the gallery")
 
     reach = max(int(relevant.max()), depth or len(items), first if first < DEEPEST else 1)
-    search = _Search(embeddings, gallery, min(reach + 1, len(items)), distance, halved=first <= reach)
+    search = _Search(
+        embeddings,
+        gallery,
+        min(reach + 1, len(items)),
+        distance,
+        halved=first <= reach and 2 * len(queries) > len(labels),
+    )
     for rows in torch.split(queries, max(1, (chunk_elements or held_at_once(items)) // max(items.shape))):
         values, index, scores_of = search.candidates(rows)
         hits, ranks = _ranks(values, index, labels[rows], item_labels, scores_of)
