@@ -1,6 +1,8 @@
 """Random resized crop and horizontal flip of a whole batch at once, on the device that holds it."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as nnf
@@ -11,6 +13,47 @@ from trainables.devices import sent
 from trainables.training.config import Augmentation
 
 _TRIES = 10
+
+
+Crops = tuple[Tensor, Tensor, Tensor]
+"""Numbers of B crops, float64, uniform in 0..1: [B, 10] and [B, 10] for tries at area and aspect ratio, [B, 2] for the
+position."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of B images, on the CPU, so that every device gets the same.
+
+    Attributes:
+        crops: None where there are none.
+        mirrored: bool [B]; None where nothing is flipped.
+    """
+
+    crops: Crops | None
+    mirrored: Tensor | None
+
+    @classmethod
+    def joined(cls, draws: "Sequence[Draws]") -> "Draws":
+        """Those of several batches as those of one."""
+        crops = [each.crops for each in draws if each.crops is not None]
+        mirrored = [each.mirrored for each in draws if each.mirrored is not None]
+        columns = (torch.cat(column) for column in zip(*crops, strict=True))
+        return cls(
+            crops=(next(columns), next(columns), next(columns)) if crops else None,
+            mirrored=torch.cat(mirrored) if mirrored else None,
+        )
+
+
+def draw(count: int, config: Augmentation, generator: torch.Generator) -> Draws:
+    """What `augment` draws for so many images."""
+    crops = _draw_crops(count, generator) if config.crops else None
+    return Draws(crops, torch.rand(count, generator=generator) < 0.5 if config.flip else None)
+
+
+def _draw_crops(count: int, generator: torch.Generator) -> Crops:
+    # In double precision: rounding must not push a full-sized crop over the image's edge.
+    area, aspect = torch.rand(2, count, _TRIES, generator=generator, dtype=torch.float64)
+    return area, aspect, torch.rand(count, 2, generator=generator, dtype=torch.float64)
 
 
 def augment(
@@ -31,19 +74,24 @@ def augment(
     Returns:
         [B, C, S, S], on the images' device; S is `crop_size`. Without one the shape is that of the images.
     """
-    if not config.crops:
+    return augmented(images, config, draw(len(images), config, generator), shapes=shapes)
+
+
+def augmented(images: Tensor, config: Augmentation, draws: Draws, *, shapes: Tensor | None = None) -> Tensor:
+    """`augment` with numbers that are drawn already."""
+    if draws.crops is None:
         images = evaluation_view(images, config, shapes)
     else:
-        images = _cropped(images, config, generator, shapes)
-    if config.flip:
-        mirrored = torch.rand(len(images), generator=generator) < 0.5
-        images = torch.where(sent(mirrored, images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        images = _cropped(images, config, draws.crops, shapes)
+    if draws.mirrored is not None:
+        mirrored = sent(draws.mirrored, images.device).view(-1, 1, 1, 1)
+        images = torch.where(mirrored, images.flip(3), images)
     return images
 
 
-def _cropped(images: Tensor, config: Augmentation, generator: torch.Generator, shapes: Tensor | None) -> Tensor:
+def _cropped(images: Tensor, config: Augmentation, draws: Crops, shapes: Tensor | None) -> Tensor:
     frames = frames_of(images, shapes)
-    boxes = crop_boxes(frames, config=config, generator=generator)
+    boxes = _boxes(frames, config, draws)
     if config.crop_size is None and shapes is None:
         return crop_and_resize(images, boxes)
     return resampled_frames(images, boxes, frames, size=config.crop_size or min(images.shape[-2:]))
@@ -64,37 +112,38 @@ def crop_boxes(frames: Tensor, *, config: Augmentation, generator: torch.Generat
     Returns:
         int64 [count, 4]: top, left, height and width of each box, in pixels of its frame.
     """
-    count, room = len(frames), frames.unsqueeze(1)
-    area = frames.prod(1, keepdim=True) * _uniform(*config.crop_scale, shape=(count, _TRIES), generator=generator)
-    logs = math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])
-    aspect = _uniform(*logs, shape=(count, _TRIES), generator=generator).exp()
+    return _boxes(frames, config, _draw_crops(len(frames), generator))
+
+
+def _boxes(frames: Tensor, config: Augmentation, draws: Crops) -> Tensor:
+    area_share, log_aspect, position = draws
+    room = frames.unsqueeze(1)
+    area = frames.prod(1, keepdim=True) * _between(area_share, *config.crop_scale)
+    aspect = _between(log_aspect, math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])).exp()
     sides = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
 
     fits = ((sides > 0) & (sides <= room)).all(2)
     first = fits.long().argmax(1)  # the first of equal maxima
-    size = sides[torch.arange(count), first]
-    position = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    size = sides[torch.arange(len(frames)), first]
     corner = (position * (frames - size + 1)).long()
 
-    fallback = torch.tensor([_largest_box(height, width, *config.crop_ratio) for height, width in frames.tolist()])
+    fallback = _largest_boxes(frames, *config.crop_ratio)
     none_fits = ~fits.any(1, keepdim=True)
     size = torch.where(none_fits, fallback, size)
     corner = torch.where(none_fits, (frames - fallback) // 2, corner)
     return torch.cat([corner, size], dim=1)
 
 
-def _uniform(low: float, high: float, *, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
-    # In double precision: rounding must not push a full-sized crop over the image's edge.
-    return low + (high - low) * torch.rand(shape, generator=generator, dtype=torch.float64)
+def _between(uniform: Tensor, low: float, high: float) -> Tensor:
+    return low + (high - low) * uniform
 
 
-def _largest_box(height: int, width: int, low: float, high: float) -> tuple[int, int]:
-    """Height and width of the largest box in the image with an aspect ratio in low..high."""
-    if width < low * height:
-        return round(width / low), width
-    if width > high * height:
-        return height, round(height * high)
-    return height, width
+def _largest_boxes(frames: Tensor, low: float, high: float) -> Tensor:
+    """Height and width [count, 2] of the largest boxes in images with an aspect ratio in low..high."""
+    height, width = frames.double().unbind(1)
+    too_wide, too_high = width > high * height, width < low * height
+    sides = torch.stack([torch.where(too_high, width / low, height), torch.where(too_wide, height * high, width)], 1)
+    return sides.round().long()
 
 
 def crop_and_resize(images: Tensor, boxes: Tensor) -> Tensor:

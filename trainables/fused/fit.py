@@ -3,23 +3,21 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from trainables.errors import TrainingError
-from trainables.fused.mixing import Stacked, stacked_mixtures
-from trainables.fused.stack import Stack, StepInputs
-from trainables.step import Step
+from trainables.fused.inputs import StackedInputs
+from trainables.fused.measuring import Validation
+from trainables.fused.stack import Stack
 from trainables.strategies.base import EpochRow
 from trainables.strategies.plain import Plain
-from trainables.synthesis import config as configs
-from trainables.synthesis.proxy_synthesis import ProxySynthesis
 from trainables.training.data import RunData
 from trainables.training.fit import EpochStats, Fit
-from trainables.training.inputs import Resident
+from trainables.training.measure import measure
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,8 @@ class FusedFit(Fit):
 
     _stack: Stack | None = None
     _trained: _Trained | None = None
+    validation: Validation | None = None
+    """Of the epoch that was trained last, where the group has measured it."""
 
     def train_epoch(self) -> EpochStats:
         """Counts the epoch that `train_together` has trained.
@@ -59,7 +59,7 @@ class FusedFit(Fit):
 
     def trained(self, stack: Stack, done: _Trained) -> None:
         """An epoch was trained in a stack."""
-        self._stack, self._trained = stack, done
+        self._stack, self._trained, self.validation = stack, done, None
 
 
 class FusedPlain(Plain):
@@ -72,13 +72,26 @@ class FusedPlain(Plain):
 
     def epoch(self) -> EpochRow:
         row = super().epoch()
-        return {**row, "extra": {**row["extra"], "fused": float(self.fit.companions)}}
+        shared, self.fit.validation = self.fit.validation, None
+        seconds = row["eval_seconds"] + (shared.seconds if shared else 0)
+        return {**row, "eval_seconds": seconds, "extra": {**row["extra"], "fused": float(self.fit.companions)}}
+
+    def _measure(self, part: Literal["val", "test"]) -> dict[str, float]:
+        shared = self.fit.validation
+        if part == "test" or shared is None:
+            return super()._measure(part)
+        return shared.metrics or measure(self.run, self.data, shared.embeddings, part).metrics
 
     def ready(self) -> FusedFit:
         """The fit whose epoch comes next."""
         if self.phase == "select" and self._phase_over:
             self._start_refit()
         return self.fit
+
+    @property
+    def validates_next(self) -> bool:
+        """Whether the epoch that comes next is measured on validation classes."""
+        return self._validates and self._evaluation_due(self.fit.epoch + 1)
 
 
 def train_together(stack: Stack, fits: Mapping[int, FusedFit]) -> None:
@@ -91,8 +104,6 @@ def train_together(stack: Stack, fits: Mapping[int, FusedFit]) -> None:
     """
     start = time.perf_counter()
     stack.hold(fits)
-    for fit in fits.values():
-        fit.model.train()
     batches = {slot: fit.batches() for slot, fit in fits.items()}
     _require_equal_sizes(batches)
     losses = _steps(stack, fits, batches)
@@ -109,17 +120,19 @@ def _require_equal_sizes(batches: Mapping[int, list[np.ndarray]]) -> None:
 
 def _steps(stack: Stack, fits: Mapping[int, FusedFit], batches: Mapping[int, list[np.ndarray]]) -> list[float]:
     """Mean loss of every slot over the steps of an epoch."""
-    count, any_fit = len(next(iter(batches.values()))), next(iter(fits.values()))
+    first, any_fit = next(iter(batches.values())), next(iter(fits.values()))
     frozen = ("backbone",) if any_fit.epoch < any_fit.run.training.warmup_epochs else ()
     trained = [name for name in stack.groups if name not in frozen]
-    rates = _rates(stack, fits, count)
-    numbers = stack.numbers(fits)
+    by_step = list(zip(*(batches.get(slot, first) for slot in range(stack.size)), strict=True))
+    inputs = StackedInputs(fits, stack.size)
+    inputs.expect(by_step)
+    rates, numbers = _rates(stack, fits, len(by_step)), stack.numbers(fits)
     total = torch.zeros(stack.size, device=stack.device, dtype=torch.float64)
-    for index in range(count):
-        given = _given(stack, fits, {slot: each[index] for slot, each in batches.items()}, index)
+    for index, each in enumerate(by_step):
+        given = inputs.step(each, index, dtype=stack.dtype)
         total += stack.step(given, {name: rates[name][index] for name in trained}, numbers)
-    stack.count(list(fits), trained, count)
-    return [value / count for value in total.tolist()]
+    stack.count(list(fits), trained, len(by_step))
+    return [value / len(by_step) for value in total.tolist()]
 
 
 def _rates(stack: Stack, fits: Mapping[int, FusedFit], count: int) -> dict[str, Tensor]:
@@ -133,44 +146,3 @@ def _rates(stack: Stack, fits: Mapping[int, FusedFit], count: int) -> dict[str, 
         name: torch.stack([step[name] for step in steps]).to(stack.device, stack.dtype, non_blocking=True)
         for name in stack.groups
     }
-
-
-def _given(stack: Stack, fits: Mapping[int, FusedFit], batches: Mapping[int, np.ndarray], index: int) -> StepInputs:
-    """What the slots see in a step; a slot without a fit sees what the first fit does."""
-    first = next(iter(fits))
-    slots = [slot if slot in fits else first for slot in range(stack.size)]
-    labels = {slot: torch.from_numpy(fit.data.split.train_labels[batches[slot]]) for slot, fit in fits.items()}
-    return StepInputs(
-        inputs=_inputs(fits, batches, slots, index).to(stack.dtype),
-        labels=torch.stack([labels[slot] for slot in slots]).to(stack.device, non_blocking=True),
-        mixtures=_mixtures(stack, fits, labels, slots, index),
-    )
-
-
-def _inputs(fits: Mapping[int, FusedFit], batches: Mapping[int, np.ndarray], slots: list[int], index: int) -> Tensor:
-    """[M, B, ...]; where nothing is random about them, all at once."""
-    fit = fits[slots[0]]
-    sources = {id(inputs.tensor) if isinstance(inputs := each.data.inputs, Resident) else 0 for each in fits.values()}
-    seen_as_stored = fit.data.cached_features or not (fit.run.augmentation.crops or fit.run.augmentation.flip)
-    if len(sources) == 1 and sources != {0} and seen_as_stored:
-        positions = np.concatenate([fits[slot].data.split.train[batches[slot]] for slot in slots])
-        return torch.unflatten(fit.inputs_at(positions, Step(0, 0, 0)), 0, (len(slots), -1))
-    seen = {
-        slot: each.training_inputs(batches[slot], Step(each.run.seed, each.epoch, index)) for slot, each in fits.items()
-    }
-    return torch.stack([seen[slot] for slot in slots])
-
-
-def _mixtures(
-    stack: Stack, fits: Mapping[int, FusedFit], labels: Mapping[int, Tensor], slots: list[int], index: int
-) -> Stacked | None:
-    config, drawn, count = fits[slots[0]].run.synthesis, {}, 0
-    for slot, fit in fits.items():
-        classes = fit.loss.classes
-        if isinstance(fit.synthesis, ProxySynthesis) and classes is not None:
-            drawn[slot] = fit.synthesis.draw(labels[slot], classes, Step(fit.run.seed, fit.epoch, index))
-            count = classes.count
-    if not isinstance(config, configs.ProxySynthesis):
-        return None
-    listed, batch = [drawn[slot] for slot in slots], len(labels[slots[0]])
-    return stacked_mixtures(listed, config, batch=batch, classes=count, device=stack.device)

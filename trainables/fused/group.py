@@ -6,6 +6,7 @@ from functools import partial
 
 from trainables.errors import LedgerError
 from trainables.fused.fit import FusedFit, FusedPlain, train_together
+from trainables.fused.measuring import measure_together
 from trainables.fused.stack import Stack
 from trainables.training.build import build_strategy
 from trainables.training.gpu_memory import free_memory
@@ -39,6 +40,11 @@ class Member(Session):
             return None
         fit = self._strategy.ready()
         return (self._strategy.phase == "refit", fit.epoch), fit
+
+    @property
+    def validates_next(self) -> bool:
+        """Whether the epoch that comes next is measured on validation classes."""
+        return self._strategy is not None and self._strategy.validates_next
 
     def alone(self, reason: str) -> Session:
         """Ends this attempt without a commit; the session that goes on from its newest checkpoint by itself."""
@@ -132,16 +138,19 @@ class GroupSession:
             return
         least = min(progress for progress, _ in waiting.values())
         fits = {slot: fit for slot, (progress, fit) in waiting.items() if progress == least}
-        if self._trained(fits, refit=least[0]):
+        validates = any(members[slot].validates_next for slot in fits)  # all of them or none
+        if self._trained(fits, refit=least[0], validates=validates):
             for slot in fits:
                 members[slot].step()
 
-    def _trained(self, fits: Mapping[int, FusedFit], *, refit: bool) -> bool:
+    def _trained(self, fits: Mapping[int, FusedFit], *, refit: bool, validates: bool) -> bool:
         """Trains an epoch; False where that is not possible, and the members are by themselves from now on."""
         try:
             if self._stack is None or self._refits != refit:
                 self._stack, self._refits = Stack(next(iter(fits.values())), self._size), refit
             train_together(self._stack, fits)
+            if validates:
+                measure_together(self._stack, fits)
         except Exception:  # noqa: BLE001 - whatever it is, no run is to blame before it fails by itself
             self._dissolve(traceback.format_exc())
             return False

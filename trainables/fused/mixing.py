@@ -1,62 +1,60 @@
 """Proxy Synthesis of stacked runs: what each run draws for itself, filled up to one size, and the mixing of one run."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.batch import Batch
+from trainables.devices import sent
 from trainables.losses.logits import IGNORED
+from trainables.step import Step
 from trainables.synthesis import config as configs
 from trainables.synthesis.functional import mix_pairs
-from trainables.synthesis.pairs import Pairs, official_counts, synthetic_count
-from trainables.synthesis.proxy_synthesis import Mixtures
+from trainables.synthesis.pairs import Pairs
+from trainables.synthesis.proxy_synthesis import ProxySynthesis, draw_together
+from trainables.training.fit import Fit
 
 Stacked = dict[str, Tensor]
 """`Mixtures` of M runs: their fields [M, ...], and which rows [M, n] and classes [M, m] only fill up."""
 
 
-def stacked_mixtures(
-    drawn: Sequence[Mixtures], config: configs.ProxySynthesis, *, batch: int, classes: int, device: torch.device
-) -> Stacked:
-    """What runs drew for a step, as tensors of a size that depends on the batch alone.
+def stacked_mixtures(fits: Sequence[Fit], labels: NDArray[np.int64], steps: Sequence[Step]) -> Stacked | None:
+    """What runs draw for a step, as tensors on their device of a size that depends on the batch alone.
 
-    So a run's numbers do not depend on what the others drew.
+    So a run's numbers do not depend on what the others drew. None without Proxy Synthesis.
+
+    Args:
+        labels: [M, B].
     """
-    rows, added = _sizes(config, batch, classes)
-    pairs = [each.pairs for each in drawn]
+    parts = [fit.synthesis for fit in fits if isinstance(fit.synthesis, ProxySynthesis)]
+    classes = fits[0].loss.classes
+    if not parts or classes is None:
+        return None
+    drawn, device = draw_together(parts, labels, classes.count, steps), fits[0].data.device
+    pairs = drawn.pairs
     content = {
-        "first": _filled([pair.first for pair in pairs], rows),
-        "second": _filled([pair.second for pair in pairs], rows),
-        "target": _filled([pair.target for pair in pairs], rows),
-        "idle_rows": _beyond([len(pair.first) for pair in pairs], rows),
-        "first_class": _filled([pair.first_class for pair in pairs], added),
-        "second_class": _filled([pair.second_class for pair in pairs], added),
-        "absent": _beyond([len(pair.first_class) for pair in pairs], added),
-        "weight": _filled([_weights(each) for each in drawn], added),
+        **dict(zip(("first", "second", "target"), pairs.samples, strict=True)),
+        **dict(zip(("first_class", "second_class"), pairs.named, strict=True)),
+        **({} if drawn.order is None else {"order": drawn.order}),
     }
-    if config.compat == "official":
-        content["order"] = torch.stack([each.order for each in drawn if each.order is not None])
-    return {key: value.to(device, non_blocking=True) for key, value in content.items()}
+    idle = {"idle_rows": pairs.idle_rows, "absent": pairs.idle_classes}
+    stacked = _sent_at_once({**content, **idle}, device)
+    return {**stacked, **{key: stacked[key].bool() for key in idle}, "weight": _sent(drawn.weight, device)}
 
 
-def _sizes(config: configs.ProxySynthesis, batch: int, classes: int) -> tuple[int, int]:
-    if config.compat == "official":
-        return official_counts(config.ratio, batch, classes)
-    return (synthetic_count(config.ratio, batch),) * 2
+def _sent_at_once(columns: dict[str, NDArray[Any]], device: torch.device) -> Stacked:
+    """Integers [M, ...] by one copy."""
+    whole = _sent(np.concatenate([column.astype(np.int64) for column in columns.values()], axis=1), device)
+    pieces = torch.split(whole, [column.shape[1] for column in columns.values()], dim=1)
+    return dict(zip(columns, pieces, strict=True))
 
 
-def _weights(drawn: Mixtures) -> Tensor:
-    count = len(drawn.pairs.first_class)
-    return drawn.weight if isinstance(drawn.weight, Tensor) else torch.full((count,), drawn.weight, dtype=torch.float64)
-
-
-def _filled(values: Sequence[Tensor], size: int) -> Tensor:
-    return torch.stack([torch.nn.functional.pad(value, (0, size - len(value))) for value in values])
-
-
-def _beyond(counts: Sequence[int], size: int) -> Tensor:
-    return torch.arange(size) >= torch.tensor(counts)[:, None]
+def _sent(values: NDArray[Any], device: torch.device) -> Tensor:
+    return sent(torch.from_numpy(values), device)
 
 
 def mixed(batch: Batch, drawn: Stacked, config: configs.ProxySynthesis) -> tuple[Batch, Tensor | None]:

@@ -3,24 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch.func import vmap
 
-from trainables.batch import Batch
-from trainables.classes import Classes
-from trainables.fused.mixing import Stacked, mixed
+from trainables.fused.mixing import Stacked
+from trainables.fused.network import Key, Owner, embeddings_of, loss_of
 from trainables.fused.optimizer import StackedOptimizer, clip
 from trainables.fused.rules import own_numbers
 from trainables.geometry import stack_of_runs
-from trainables.model import autocast
-from trainables.synthesis import config as configs
 from trainables.training.fit import Fit
-
-Owner = Literal["model", "loss"]
-Key = tuple[Owner, str]
 
 
 @dataclass(frozen=True)
@@ -174,6 +168,26 @@ class Stack:
 
     def losses(self, given: StepInputs, numbers: Mapping[str, Tensor], *, trained: frozenset[str]) -> Tensor:
         """Of all slots, [M]."""
+        self._template.model.train()
+        arguments = {key: numbers[key] for key in own_numbers(self._template.run.loss)}
+        with stack_of_runs():
+            found: Tensor = vmap(partial(loss_of, self._template))(
+                self._stacked(trained), given.inputs, given.labels, arguments, given.mixtures or {}
+            )
+        return found
+
+    @torch.no_grad()
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Raw embeddings [M, B, D] of inputs [M, B, ...], in evaluation mode."""
+        self._template.model.eval()
+        with stack_of_runs():
+            found: Tensor = vmap(partial(embeddings_of, self._template))(
+                self._stacked(frozenset()), inputs.to(self.dtype)
+            )
+        return found
+
+    def _stacked(self, trained: frozenset[str]) -> dict[Key, Tensor]:
+        """All parameters and buffers, [M, ...]; gradients reach those of `trained` groups."""
         tensors = dict(self._rest)
         for name, places in self._places.items():
             weights = self._optimizers[name].weights
@@ -183,12 +197,7 @@ class Stack:
                 place.key: torch.unflatten(piece, 1, place.shape) if place.shape else piece.squeeze(1)
                 for place, piece in zip(places, pieces, strict=True)
             }
-        arguments = {key: numbers[key] for key in own_numbers(self._template.run.loss)}
-        with stack_of_runs():
-            found: Tensor = vmap(partial(_loss, self._template))(
-                tensors, given.inputs, given.labels, arguments, given.mixtures or {}
-            )
-        return found
+        return tensors
 
     def count(self, slots: Sequence[int], groups: Sequence[str], steps: int) -> None:
         """The rows of slots have made further steps."""
@@ -233,35 +242,3 @@ def _tensors(fit: Fit) -> dict[Key, Tensor]:
 
 def _repeated(value: Tensor, size: int) -> Tensor:
     return value.detach().expand(size, *value.shape).clone(memory_format=torch.contiguous_format)
-
-
-def _loss(
-    fit: Fit,
-    tensors: Mapping[Key, Tensor],
-    inputs: Tensor,
-    labels: Tensor,
-    numbers: Mapping[str, Tensor],
-    mixtures: Stacked,
-) -> Tensor:
-    """What `fit` minimises in a step, with other weights and numbers: one run inside `vmap`."""
-    model = {name: value for (owner, name), value in tensors.items() if owner == "model"}
-    with autocast(fit.run):
-        embeddings = functional_call(fit.model, model, (inputs,))
-    config = fit.run.loss
-    classes = Classes(
-        tensors["loss", "proxies"],
-        tensors.get(("loss", "bias")),
-        centers_per_class=config.centers,
-        keeps_length=config.keeps_length,
-    )
-    batch, absent = Batch(embeddings, labels, classes), None
-    if isinstance(fit.run.synthesis, configs.ProxySynthesis):
-        batch, absent = mixed(batch, mixtures, fit.run.synthesis)
-    extras = fit.loss.extras(batch)
-    if not config.is_softmax:
-        extras.pop("excluded", None)
-    if config.takes_absent and absent is not None:
-        extras["absent"] = absent
-    assert batch.classes is not None
-    loss: Tensor = fit.loss.function(batch.embeddings, batch.labels, batch.classes.weights, **extras, **numbers)
-    return loss

@@ -80,7 +80,7 @@ class Plain:
             self._start_refit()
         stats = self.fit.train_epoch()
         start = time.perf_counter()
-        evaluated = self._evaluate() if self._evaluation_due() else {}
+        evaluated = self._evaluate() if self._evaluation_due(self.fit.epoch) else {}
         extra = {**self.fit.synthesis.epoch_metrics(), **evaluated.pop("extra", {})}
         return {
             "phase": self.phase,
@@ -98,14 +98,19 @@ class Plain:
         self.best_test = {}
         self.fit = self._new_fit(self.all_classes, epochs=self.selected["epoch"])
 
-    def _evaluation_due(self) -> bool:
-        return self.fit.epoch % self.run.protocol.evaluate_every == 0 or self.fit.epoch == self.fit.epochs
+    def _evaluation_due(self, epoch: int) -> bool:
+        return epoch % self.run.protocol.evaluate_every == 0 or epoch == self.fit.epochs
+
+    @property
+    def _validates(self) -> bool:
+        """Whether evaluations look at validation classes."""
+        return self.phase == "select" and self.run.protocol.selection == "best_validation"
 
     def _evaluate(self) -> dict[str, Any]:
         """Validation metrics (and test metrics where the protocol asks for them) as columns; keeps the best epoch."""
         result: dict[str, Any] = {}
         metrics: dict[str, float] = {}
-        if self.phase == "select" and self.run.protocol.selection == "best_validation":
+        if self._validates:
             metrics = self._measure("val")
             result = columns("val", metrics)
         if self.run.protocol.test == "every_eval":

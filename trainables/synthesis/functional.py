@@ -10,8 +10,9 @@ from torch import Tensor
 from trainables.classes import Classes
 from trainables.devices import sent
 from trainables.geometry import check_batch, unit, widened
-from trainables.synthesis.pairs import Count, Pairs, SameClass, SyntheticClasses, choose_pairs, separate_neighbours
+from trainables.synthesis.pairs import Pairs, choose_pairs, separate_neighbours
 from trainables.synthesis.snapshots import memvir
+from trainables.synthesis.stacked_pairs import Count, SameClass, SyntheticClasses
 
 __all__ = ["memvir", "mix_pairs", "proxy_synthesis", "separate_neighbours"]
 

@@ -2,19 +2,21 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.devices import sent
 from trainables.synthesis.pairings import predecessors
-
-SameClass = Literal["keep", "drop", "repair"]
-SyntheticClasses = Literal["pair", "class_pair"]
-Count = Literal["single", "official"]
+from trainables.synthesis.stacked_pairs import (
+    Count,
+    SameClass,
+    StackedPairs,
+    SyntheticClasses,
+    choose_stacked_pairs,
+    counts,
+)
 
 
 @dataclass(frozen=True)
@@ -72,29 +74,33 @@ def choose_pairs(
     """
     if not 0 <= ratio < math.inf:
         raise ValueError(f"ratio is the number of synthetic per real rows and must be at least 0, not {ratio}")
-    device, batch = labels.device, labels.shape[0]
+    batch = labels.shape[0]
+    rows, added = counts(ratio, batch, classes, count)
     looks = same_class != "keep" or synthetic_classes != "pair"
-    labels = labels.to("cpu" if looks else device, torch.int64)
-    rows, added = (
-        official_counts(ratio, batch, classes) if count == "official" else (synthetic_count(ratio, batch),) * 2
-    )
+    device = torch.device("cpu") if looks else labels.device
     if partners is None:
-        partners = predecessors(batch, math.ceil(added / batch), device=labels.device)
-    first, second = _paired_samples(labels, added, same_class, partners.to(labels.device))
-    target, first_class, second_class = _named_classes(labels, classes, first, second, synthetic_classes)
-    chosen = first[:rows], second[:rows], target[:rows], first_class, second_class
-    return Pairs(*chosen).sent(device)
+        partners = predecessors(batch, math.ceil(added / batch), device=device)
+    if not looks:
+        first = torch.arange(batch, device=device).repeat(len(partners))[:added]
+        second = partners.to(device).flatten()[:added]
+        target = torch.arange(added, device=device)
+        return Pairs(first[:rows], second[:rows], target[:rows], labels[first], labels[second])
+    found = choose_stacked_pairs(
+        labels.cpu().numpy()[None].astype(np.int64),
+        classes,
+        ratio=ratio,
+        same_class=same_class,
+        synthetic_classes=synthetic_classes,
+        count=count,
+        partners=partners.cpu().numpy()[None],
+    )
+    return _only(found).sent(labels.device)
 
 
-def synthetic_count(ratio: float, batch: int) -> int:
-    """`floor(ratio * batch)` of the ratio as written: 0.29 of 100 is 29, although the float product is below 29."""
-    return math.floor(ratio * batch + 1e-9)
-
-
-def official_counts(ratio: float, batch: int, classes: int) -> tuple[int, int]:
-    """Synthetic rows and synthetic classes of the released Proxy Synthesis code: two roundings, both ending at B."""
-    rows, added = int(batch * (1 + ratio)) - batch, int(classes + batch * ratio) - classes
-    return min(rows, batch), min(added, batch)
+def _only(found: StackedPairs) -> Pairs:
+    """Those of the only batch, without what fills up."""
+    samples, named = torch.from_numpy(found.samples[:, 0, : found.rows[0]]), found.named[:, 0, : found.classes[0]]
+    return Pairs(*samples, *torch.from_numpy(named))
 
 
 def separate_neighbours(labels: Tensor, *, sweeps: int = 50) -> Tensor:
@@ -103,12 +109,16 @@ def separate_neighbours(labels: Tensor, *, sweeps: int = 50) -> Tensor:
     A sweep goes once around the batch; where a sample and the next one are of one class, the next one changes places
     with the one after it. Sweeps end when one changes nothing, or at their limit with neighbours of one class left.
     """
-    values = labels.tolist()
+    return torch.tensor(separated(labels.tolist(), sweeps=sweeps), device=labels.device)
+
+
+def separated(values: list[int], *, sweeps: int = 50) -> list[int]:
+    """`separate_neighbours` of a list."""
     order = list(range(len(values)))
     for _ in range(sweeps):
         if not _sweep(values, order):
             break
-    return torch.tensor(order, device=labels.device)
+    return order
 
 
 def _sweep(values: list[int], order: list[int]) -> bool:
@@ -119,42 +129,3 @@ def _sweep(values: list[int], order: list[int]) -> bool:
             order[after], order[beyond] = order[beyond], order[after]
             changed = True
     return changed
-
-
-def re_paired(labels: NDArray[np.int64], partners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Exchanges partners, a permutation [B], until no sample has one of its own class, as far as the batch allows.
-
-    A sample i of class c whose partner is of class c exchanges with the next k in the batch such that neither k nor its
-    partner is of class c. At most `2 n_c - 1` positions are no such k, so there is one while c holds at most half of
-    the batch; of a larger class, `2 (B - n_c)` pairs end up mixed, and no permutation has more.
-    """
-    partners = partners.copy()
-    for i in np.flatnonzero(labels == labels[partners]):
-        free = np.flatnonzero((labels != labels[i]) & (labels[partners] != labels[i]))
-        if labels[partners[i]] == labels[i] and free.size:
-            k = free[np.searchsorted(free, i) % free.size]
-            partners[i], partners[k] = partners[k], partners[i]
-    return partners
-
-
-def _paired_samples(labels: Tensor, count: int, same_class: SameClass, partners: Tensor) -> tuple[Tensor, Tensor]:
-    batch = labels.shape[0]
-    rounds = math.ceil(count / batch)
-    first = torch.arange(batch, device=labels.device).repeat(rounds)
-    second = partners[:rounds].reshape(-1)
-    if same_class == "repair":
-        repaired = [re_paired(labels.numpy(), round_) for round_ in second.view(-1, batch).numpy()]
-        second = torch.from_numpy(np.asarray(repaired, dtype=np.int64).reshape(-1))
-    if same_class != "keep":
-        different = labels[first] != labels[second]
-        first, second = first[different], second[different]
-    return first[:count], second[:count]
-
-
-def _named_classes(
-    labels: Tensor, classes: int, first: Tensor, second: Tensor, synthetic_classes: SyntheticClasses
-) -> tuple[Tensor, Tensor, Tensor]:
-    if synthetic_classes == "pair":
-        return torch.arange(first.shape[0], device=labels.device), labels[first], labels[second]
-    keys, target = torch.unique(labels[first] * classes + labels[second], return_inverse=True)
-    return target, keys // classes, keys % classes

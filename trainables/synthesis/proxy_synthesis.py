@@ -1,9 +1,12 @@
 """Proxy Synthesis as a part of a training run."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.batch import Batch
@@ -14,8 +17,9 @@ from trainables.step import Step
 from trainables.synthesis import config as configs
 from trainables.synthesis.base import Space, Synthesis
 from trainables.synthesis.functional import mix_pairs, separate_neighbours
-from trainables.synthesis.pairings import nearest_proxies, permuted
-from trainables.synthesis.pairs import Pairs, choose_pairs
+from trainables.synthesis.pairings import nearest_proxies, permuted, predecessors
+from trainables.synthesis.pairs import Pairs, choose_pairs, separated
+from trainables.synthesis.stacked_pairs import Count, SameClass, StackedPairs, SyntheticClasses, choose_stacked_pairs
 
 
 @dataclass(frozen=True)
@@ -91,31 +95,32 @@ class ProxySynthesis(Synthesis):
     def draw(self, labels: Tensor, classes: Classes, step: Step) -> Mixtures:
         """What is mixed with what in a step; apart from `pairing: nearest_proxy` a function of labels [B] and step."""
         order = separate_neighbours(labels) if self.config.compat == "official" else None
-        pairs = self._pairs(labels if order is None else labels.index_select(0, order), classes, step)
-        return Mixtures(order, pairs, self._mixing_weight(step, len(pairs.first_class)))
+        if order is not None:
+            labels = labels.index_select(0, order)
+        pairs = self._pairs(labels, classes, step)
+        weight = self._mixing_weight(step, len(pairs.first_class))
+        return Mixtures(order, pairs, weight if isinstance(weight, float) else torch.from_numpy(weight))
 
     def mixing_weight(self, step: Step) -> float:
         """The weight of the sample itself in every mixture of a step."""
         alpha = self.config.mixup_alpha
         return float(step.numpy_generator("synthesis").beta(alpha, alpha))
 
-    def _mixing_weight(self, step: Step, synthetic_classes: int) -> float | Tensor:
+    def _mixing_weight(self, step: Step, synthetic_classes: int) -> float | NDArray[np.float64]:
         if self.config.mixing == "batch":
             return self.mixing_weight(step)
         alpha = self.config.mixup_alpha
-        return torch.from_numpy(step.numpy_generator("synthesis").beta(alpha, alpha, size=synthetic_classes))
+        return step.numpy_generator("synthesis").beta(alpha, alpha, size=synthetic_classes)
 
     def _pairs(self, labels: Tensor, classes: Classes, step: Step) -> Pairs:
-        config = self.config
-        if config.compat == "official":
-            return choose_pairs(labels, classes.count, ratio=config.ratio, count="official")
+        same_class, synthetic_classes, count = _choice(self.config)
         return choose_pairs(
             labels,
             classes.count,
-            ratio=config.ratio,
-            same_class="repair",
-            # without classes to share, every mixture has its own weight
-            synthetic_classes="pair" if config.synthesize == "embeddings" else config.synthetic_classes,
+            ratio=self.config.ratio,
+            same_class=same_class,
+            synthetic_classes=synthetic_classes,
+            count=count,
             partners=self._partners(labels, classes, step),
         )
 
@@ -126,3 +131,59 @@ class ProxySynthesis(Synthesis):
         if self.config.pairing == "nearest_proxy":
             return nearest_proxies(labels, classes, rounds)
         return None
+
+
+def _choice(config: configs.ProxySynthesis) -> tuple[SameClass, SyntheticClasses, Count]:
+    """Arguments of `choose_pairs`."""
+    if config.compat == "official":
+        return "keep", "pair", "official"
+    # without classes to share, every mixture has its own weight
+    return "repair", "pair" if config.synthesize == "embeddings" else config.synthetic_classes, "single"
+
+
+@dataclass(frozen=True)
+class StackedMixtures:
+    """`Mixtures` of M runs.
+
+    Attributes:
+        order: [M, B]; None where the batches stay.
+        weight: [M, m]; 0 for classes that only fill up.
+    """
+
+    order: NDArray[np.int64] | None
+    pairs: StackedPairs
+    weight: NDArray[np.float64]
+
+
+def draw_together(
+    parts: Sequence[ProxySynthesis], labels: NDArray[np.int64], classes: int, steps: Sequence[Step]
+) -> StackedMixtures:
+    """`ProxySynthesis.draw` of M runs that differ in `mixup_alpha` alone, and do not pair by proxies.
+
+    Args:
+        labels: [M, B].
+        classes: C.
+        steps: of every run.
+    """
+    config, (runs, batch), order = parts[0].config, labels.shape, None
+    if config.compat == "official":
+        order = np.asarray([separated(row) for row in labels.tolist()])
+        labels = np.take_along_axis(labels, order, axis=1)
+    rounds = max(1, math.ceil(config.ratio))
+    partners = np.broadcast_to(predecessors(batch, rounds).numpy(), (runs, rounds, batch))
+    if config.pairing == "permutation":
+        partners = np.stack([permuted(batch, rounds, step.numpy_generator("pairing")).numpy() for step in steps])
+    same_class, synthetic_classes, count = _choice(config)
+    pairs = choose_stacked_pairs(
+        labels,
+        classes,
+        ratio=config.ratio,
+        same_class=same_class,
+        synthetic_classes=synthetic_classes,
+        count=count,
+        partners=partners,
+    )
+    weight = np.zeros(pairs.named.shape[1:])
+    for row, part, step, drawn in zip(weight, parts, steps, pairs.classes.tolist(), strict=True):
+        row[:drawn] = part._mixing_weight(step, drawn)
+    return StackedMixtures(order, pairs, weight)

@@ -18,8 +18,9 @@ from trainables.synthesis.base import Space
 from trainables.synthesis.config import ProxySynthesis as Config
 from trainables.synthesis.functional import mix_pairs
 from trainables.synthesis.pairings import nearest_proxies, permuted, predecessors
-from trainables.synthesis.pairs import choose_pairs, re_paired
+from trainables.synthesis.pairs import choose_pairs
 from trainables.synthesis.proxy_synthesis import ProxySynthesis
+from trainables.synthesis.stacked_pairs import re_paired
 
 STEP = Step(seed=3, epoch=1, index=4)
 VARIANTS = {

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainables.synthesis.pairs import choose_pairs, official_counts, re_paired, separate_neighbours, synthetic_count
+from trainables.synthesis.pairs import choose_pairs, separate_neighbours
+from trainables.synthesis.stacked_pairs import official_counts, re_paired, synthetic_count
 
 
 def random_batches(batches: int, *, largest: int = 24) -> list[list[int]]:

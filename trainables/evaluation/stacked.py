@@ -1,0 +1,121 @@
+"""Retrieval metrics of several sets of embeddings of the same images, in as many operations as those of one set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainables.devices import sent
+from trainables.evaluation.scoring import PREPARED, Distance, held_at_once
+
+__all__ = ["stacked_metrics"]
+
+
+@torch.no_grad()
+def stacked_metrics(
+    embeddings: Tensor,
+    labels: NDArray[np.int64],
+    *,
+    ks: Sequence[int],
+    distance: Distance,
+    chunk_elements: int | None = None,
+) -> list[dict[str, float] | None]:
+    """`retrieval_report(...).metrics` of M sets of embeddings that search themselves, up to rounding.
+
+    The ranks are the same: every relevant item stands behind all wrong ones that score at least as high. Of those no
+    more than the `depth` best are looked at, the largest rank that any metric asks for.
+
+    Args:
+        embeddings: [M, N, D]; a set's numbers do not depend on the others.
+        labels: [N], integers.
+        ks: depths of Recall@k.
+        chunk_elements: bound on the scores held at once, the device's own by default.
+
+    Returns:
+        M metrics; None for sets that `retrieval_report` has to look at, where rows are equal (whose scores have to be
+        equal to the last bit) or not finite. All None where no query has a relevant item.
+    """
+    of = _Searches.among(labels, embeddings.device)
+    if not len(of.queries):
+        return [None] * len(embeddings)
+    prepared = PREPARED[distance](embeddings)
+    sound = torch.linalg.vector_norm(embeddings.to(prepared.dtype), dim=2).isfinite().all(1) & _surely_distinct(
+        prepared
+    )
+    if distance != "cosine":
+        prepared = prepared.double()
+    at_once = (chunk_elements or held_at_once(prepared)) // (len(prepared) * max(prepared.shape[1:]))
+    chunks = torch.split(of.queries, max(1, at_once))
+    values = torch.cat([_query_metrics(_scores(prepared, rows, distance), rows, of, ks) for rows in chunks], dim=1)
+    names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
+    found = torch.cat([values.mean(dim=1), sound[:, None]], dim=1).tolist()
+    return [dict(zip(names, means, strict=True)) if known else None for *means, known in found]
+
+
+@dataclass(frozen=True)
+class _Searches:
+    """What every image has to find.
+
+    Attributes:
+        most: the largest number of relevant items.
+        labels: [N].
+        queries: images that have a relevant item.
+        relevant: [N], number R of relevant items.
+        alike: [N, C], the images of an image's class, filled up to the size of the largest class.
+        counted: [N, C], which of them are there and not the image itself.
+    """
+
+    most: int
+    labels: Tensor
+    queries: Tensor
+    relevant: Tensor
+    alike: Tensor
+    counted: Tensor
+
+    @classmethod
+    def among(cls, labels: NDArray[np.int64], device: torch.device) -> "_Searches":
+        _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        order, starts = np.argsort(group, kind="stable"), np.cumsum(sizes) - sizes
+        place = np.arange(sizes.max())
+        filled = place < sizes[group, None]
+        alike = order[np.where(filled, starts[group, None] + place, 0)]
+        counted = filled & (alike != np.arange(len(labels))[:, None])
+        relevant = sizes[group] - 1
+        arrays = labels, np.flatnonzero(relevant), relevant, alike, counted
+        return cls(int(relevant.max()), *(sent(torch.from_numpy(array), device) for array in arrays))
+
+
+def _scores(prepared: Tensor, rows: Tensor, distance: Distance) -> Tensor:
+    """[M, b, N], larger is nearer: `scoring.scorer` of several sets."""
+    with torch.autocast(device_type=prepared.device.type, enabled=False):
+        scores = prepared.index_select(1, rows) @ prepared.mT
+        if distance != "cosine":
+            scores = 2 * scores - prepared.square().sum(dim=2)[:, None]
+    return scores
+
+
+def _query_metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int]) -> Tensor:
+    """[M, b, len(ks) + 2] in float64."""
+    depth = min(max(of.most, *ks), scores.shape[2])
+    alike = of.labels[rows][:, None] == of.labels
+    wrong = scores.masked_fill(alike, -torch.inf).topk(depth).values
+    index = of.alike[rows].expand(len(scores), -1, -1)
+    right = scores.gather(2, index).masked_fill(~of.counted[rows], -torch.inf).sort(descending=True).values
+    hits = torch.arange(1, right.shape[2] + 1, device=scores.device)
+    ranks = hits + torch.searchsorted(-wrong, -right, right=True)
+    relevant = of.relevant[rows][:, None]
+    within = (hits <= relevant) & (ranks <= relevant)
+    precision = torch.where(within, hits.double() / ranks.double(), 0.0)
+    first = ranks[..., 0]
+    shares = torch.stack([within.sum(dim=2), precision.sum(dim=2)], dim=2) / relevant
+    return torch.cat([torch.stack([(first <= k).double() for k in ks], dim=2), shares], dim=2)
+
+
+def _surely_distinct(vectors: Tensor) -> Tensor:
+    """Whether no two rows of a set are equal, [M]; told by the bits of their first two numbers."""
+    bits = (vectors[..., :2] + 0.0).view(torch.int32 if vectors.dtype == torch.float32 else torch.int64).long()
+    keys = (bits[..., 0] * 2**32 + bits[..., -1]).sort(dim=1).values  # -0.0 is 0.0
+    return (keys.diff(dim=1) != 0).all(dim=1)

@@ -1,0 +1,91 @@
+"""What the slots of a stack see, taken, cropped and drawn for all of them at once.
+
+A slot without a fit sees what the first fit does.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.datasets.augmentation import Draws, augmented, draw
+from trainables.devices import sent
+from trainables.fused.mixing import stacked_mixtures
+from trainables.fused.stack import StepInputs
+from trainables.step import Step
+from trainables.training.data import RunData
+from trainables.training.embedding import formatted
+from trainables.training.fit import Fit
+from trainables.training.inputs import Inputs, Resident
+
+
+@dataclass(frozen=True)
+class Several:
+    """Inputs of several runs: equal parts of the positions are those of one run after the other."""
+
+    parts: Sequence[Inputs]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.parts[0].shape
+
+    def take(self, positions: np.ndarray) -> Tensor:
+        pieces = zip(self.parts, np.split(positions, len(self.parts)), strict=True)
+        return torch.cat([part.take(piece) for part, piece in pieces])
+
+    def expect(self, batches: Iterable[np.ndarray]) -> None:
+        by_part = zip(*(np.split(positions, len(self.parts)) for positions in batches), strict=True)
+        for part, expected in zip(self.parts, by_part, strict=True):
+            part.expect(expected)
+
+
+def _together(inputs: Sequence[Inputs]) -> Inputs:
+    tensors = {id(each.tensor) if isinstance(each, Resident) else None for each in inputs}
+    return inputs[0] if len(tensors) == 1 and None not in tensors else Several(inputs)
+
+
+class StackedInputs:
+    """What the slots see in the epoch to come of fits of equal shapes and equal progress."""
+
+    def __init__(self, fits: Mapping[int, Fit], size: int) -> None:
+        """Args: size: number of slots M."""
+        first = next(iter(fits.values()))
+        self._fits = [fits.get(slot, first) for slot in range(size)]
+        self._first = first
+        self.data: RunData = replace(first.data, inputs=_together([fit.data.inputs for fit in self._fits]))
+
+    def expect(self, batches: Sequence[Sequence[np.ndarray]]) -> None:
+        """Announces an epoch's batches of the slots."""
+        self.data.inputs.expect(self._positions(each) for each in batches)
+
+    def _positions(self, batches: Sequence[np.ndarray]) -> np.ndarray:
+        return np.concatenate([fit.data.split.train[each] for fit, each in zip(self._fits, batches, strict=True)])
+
+    def step(self, batches: Sequence[np.ndarray], index: int, *, dtype: torch.dtype) -> StepInputs:
+        """Of step `index` (from 0), for training positions of every slot."""
+        steps = [Step(fit.run.seed, fit.epoch, index) for fit in self._fits]
+        chosen = zip(self._fits, batches, strict=True)
+        labels = np.stack([fit.data.split.train_labels[batch] for fit, batch in chosen])
+        return StepInputs(
+            inputs=self._shared_out(self._images(self._positions(batches), steps)).to(dtype),
+            labels=sent(torch.from_numpy(labels), self.data.device),
+            mixtures=stacked_mixtures(self._fits, labels, steps),
+        )
+
+    def _images(self, positions: np.ndarray, steps: Sequence[Step]) -> Tensor:
+        inputs = self.data.batch(positions)
+        if self.data.cached_features:
+            return inputs
+        config, count = self._first.run.augmentation, len(positions) // len(steps)
+        draws = Draws.joined([draw(count, config, step.generator("augmentation")) for step in steps])
+        return formatted(self._first.run, augmented(inputs, config, draws, shapes=self.data.shapes(positions)))
+
+    def evaluated(self, positions: np.ndarray) -> Tensor:
+        """[M, B, ...]: the same positions by every slot, as evaluation sees them."""
+        inputs = self.data.evaluation_batch(np.tile(positions, len(self._fits)))
+        return self._shared_out(inputs if self.data.cached_features else formatted(self._first.run, inputs))
+
+    def _shared_out(self, inputs: Tensor) -> Tensor:
+        return torch.unflatten(inputs, 0, (len(self._fits), -1))
