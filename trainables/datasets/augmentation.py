@@ -26,28 +26,28 @@ class Draws:
 
     Attributes:
         crops: None where there are none.
-        mirrored: bool [B]; None where nothing is flipped.
+        flips: float32 [B], uniform in 0..1; None where nothing is flipped.
     """
 
     crops: Crops | None
-    mirrored: Tensor | None
+    flips: Tensor | None
 
     @classmethod
     def joined(cls, draws: "Sequence[Draws]") -> "Draws":
         """Those of several batches as those of one."""
         crops = [each.crops for each in draws if each.crops is not None]
-        mirrored = [each.mirrored for each in draws if each.mirrored is not None]
+        flips = [each.flips for each in draws if each.flips is not None]
         columns = (torch.cat(column) for column in zip(*crops, strict=True))
         return cls(
             crops=(next(columns), next(columns), next(columns)) if crops else None,
-            mirrored=torch.cat(mirrored) if mirrored else None,
+            flips=torch.cat(flips) if flips else None,
         )
 
 
 def draw(count: int, config: Augmentation, generator: torch.Generator) -> Draws:
     """What `augment` draws for so many images."""
     crops = _draw_crops(count, generator) if config.crops else None
-    return Draws(crops, torch.rand(count, generator=generator) < 0.5 if config.flip else None)
+    return Draws(crops, torch.rand(count, generator=generator) if config.flip else None)
 
 
 def _draw_crops(count: int, generator: torch.Generator) -> Crops:
@@ -83,8 +83,8 @@ def augmented(images: Tensor, config: Augmentation, draws: Draws, *, shapes: Ten
         images = evaluation_view(images, config, shapes)
     else:
         images = _cropped(images, config, draws.crops, shapes)
-    if draws.mirrored is not None:
-        mirrored = sent(draws.mirrored, images.device).view(-1, 1, 1, 1)
+    if draws.flips is not None:
+        mirrored = sent(draws.flips < 0.5, images.device).view(-1, 1, 1, 1)
         images = torch.where(mirrored, images.flip(3), images)
     return images
 

@@ -35,23 +35,25 @@ def stacked_metrics(
         chunk_elements: bound on the scores held at once, the device's own by default.
 
     Returns:
-        M metrics; None for sets that `retrieval_report` has to look at, where rows are equal (whose scores have to be
-        equal to the last bit) or not finite. All None where no query has a relevant item.
+        M metrics; None for sets that `retrieval_report` has to look at, which are not finite, or whose rows are nearly
+        equal. All None where no query has a relevant item.
     """
     of = _Searches.among(labels, embeddings.device)
     if not len(of.queries):
         return [None] * len(embeddings)
     prepared = PREPARED[distance](embeddings)
-    sound = torch.linalg.vector_norm(embeddings.to(prepared.dtype), dim=2).isfinite().all(1) & _surely_distinct(
-        prepared
-    )
+    first, sound = _first_equal(prepared)
+    sound &= torch.linalg.vector_norm(embeddings.to(prepared.dtype), dim=2).isfinite().all(dim=1)
     if distance != "cosine":
         prepared = prepared.double()
     at_once = (chunk_elements or held_at_once(prepared)) // (len(prepared) * max(prepared.shape[1:]))
-    chunks = torch.split(of.queries, max(1, at_once))
-    values = torch.cat([_query_metrics(_scores(prepared, rows, distance), rows, of, ks) for rows in chunks], dim=1)
+    values = []
+    for rows in torch.split(of.queries, max(1, at_once)):
+        # Matrix products round equal columns differently; equal items score what the first of them does.
+        scores = _scores(prepared, rows, distance).gather(2, first[:, None].expand(-1, len(rows), -1))
+        values.append(_query_metrics(scores, rows, of, ks))
     names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
-    found = torch.cat([values.mean(dim=1), sound[:, None]], dim=1).tolist()
+    found = torch.cat([torch.cat(values, dim=1).mean(dim=1), sound[:, None]], dim=1).tolist()
     return [dict(zip(names, means, strict=True)) if known else None for *means, known in found]
 
 
@@ -114,8 +116,16 @@ def _query_metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int
     return torch.cat([torch.stack([(first <= k).double() for k in ks], dim=2), shares], dim=2)
 
 
-def _surely_distinct(vectors: Tensor) -> Tensor:
-    """Whether no two rows of a set are equal, [M]; told by the bits of their first two numbers."""
+def _first_equal(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Of every row [M, N] the first that is equal to it; and by set [M] whether that is so.
+
+    Rows are told apart by the bits of their first two numbers, which different rows hardly ever share.
+    """
     bits = (vectors[..., :2] + 0.0).view(torch.int32 if vectors.dtype == torch.float32 else torch.int64).long()
-    keys = (bits[..., 0] * 2**32 + bits[..., -1]).sort(dim=1).values  # -0.0 is 0.0
-    return (keys.diff(dim=1) != 0).all(dim=1)
+    keys, order = (bits[..., 0] * 2**32 + bits[..., -1]).sort(dim=1, stable=True)  # -0.0 is 0.0
+    place = torch.arange(keys.shape[1], device=keys.device).expand_as(keys)
+    begins = torch.cat([torch.ones_like(keys[:, :1], dtype=torch.bool), keys.diff(dim=1) != 0], dim=1)
+    start = place.masked_fill(~begins, 0).cummax(dim=1).values
+    first = torch.empty_like(order).scatter(1, order, order.gather(1, start))
+    equal = vectors.gather(1, first[..., None].expand_as(vectors)) == vectors
+    return first, equal.flatten(1).all(dim=1)

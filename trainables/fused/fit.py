@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from trainables.devices import sent
 from trainables.errors import TrainingError
 from trainables.fused.inputs import StackedInputs
 from trainables.fused.measuring import Validation
+from trainables.fused.network import Owner
 from trainables.fused.stack import Stack
 from trainables.strategies.base import EpochRow
 from trainables.strategies.plain import Plain
@@ -46,6 +48,18 @@ class FusedFit(Fit):
         trained, self._trained = self._trained, None
         assert trained is not None, "the group trains an epoch before its members count it"
         return self.epoch_over(trained.batches, trained.mean_loss, trained.seconds)
+
+    def weights(self) -> dict[str, Any]:
+        if self._stack is None or self not in self._stack.slots:
+            return super().weights()
+        own = self._stack.on_cpu(self)
+        parts: tuple[tuple[Owner, nn.Module], ...] = (("model", self.model), ("loss", self.loss))
+        return {name: {key: own[name, key].clone() for key in part.state_dict()} for name, part in parts}
+
+    def load_weights(self, weights: dict[str, Any]) -> None:
+        super().load_weights(weights)
+        if self._stack is not None:
+            self._stack.forget()
 
     def state_dict(self) -> dict[str, Any]:
         if self._stack is not None and self in self._stack.slots:
@@ -143,6 +157,5 @@ def _rates(stack: Stack, fits: Mapping[int, FusedFit], count: int) -> dict[str, 
             fit.set_rates(index, count)
         steps.append(stack.rates(fits, done=index))
     return {
-        name: torch.stack([step[name] for step in steps]).to(stack.device, stack.dtype, non_blocking=True)
-        for name in stack.groups
+        name: sent(torch.stack([step[name] for step in steps]).to(stack.dtype), stack.device) for name in stack.groups
     }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from trainables.devices import sent
 from trainables.fused.mixing import Stacked
 from trainables.fused.network import Key, Owner, embeddings_of, loss_of
 from trainables.fused.optimizer import StackedOptimizer, clip
@@ -64,6 +65,7 @@ class Stack:
             self._add_group(group)
         trained = {place.key for places in self._places.values() for place in places}
         self._rest = {key: _repeated(value, size) for key, value in _tensors(fit).items() if key not in trained}
+        self._on_cpu: tuple[dict[str, Tensor], dict[Key, Tensor]] | None = None
 
     def _add_group(self, group: Mapping[str, Any]) -> None:
         names = {id(value): key for key, value in _tensors(self._template).items()}
@@ -78,6 +80,7 @@ class Stack:
 
     def hold(self, fits: Mapping[int, Fit]) -> None:
         """Exactly these fits are in their slots from now on."""
+        self.forget()
         for slot, held in enumerate(self.slots):
             if held is not None and fits.get(slot) is not held:
                 self._release(slot)
@@ -89,7 +92,7 @@ class Stack:
 
     def _bind(self, slot: int, fit: Fit) -> None:
         tensors = _tensors(fit)
-        for key, view in self._row(slot).items():
+        for key, view in self._row(slot, self._weights, self._rest).items():
             own = tensors[key]
             view.copy_(own.detach())
             own.data = view
@@ -113,13 +116,29 @@ class Stack:
                 for rest in self._rest.values():
                     rest[slot] = rest[source]
 
-    def _row(self, slot: int) -> dict[Key, Tensor]:
+    @property
+    def _weights(self) -> dict[str, Tensor]:
+        """What trains, [M, P] by group."""
+        return {name: optimizer.weights.detach() for name, optimizer in self._optimizers.items()}
+
+    def _row(self, slot: int, weights: Mapping[str, Tensor], rest: Mapping[Key, Tensor]) -> dict[Key, Tensor]:
         """Views of everything that belongs to a slot."""
-        found = {key: rest[slot] for key, rest in self._rest.items()}
+        found = {key: value[slot] for key, value in rest.items()}
         for name, places in self._places.items():
-            row = self._optimizers[name].weights.detach()[slot]
+            row = weights[name][slot]
             found |= {place.key: row[place.start : place.stop].view(place.shape) for place in places}
         return found
+
+    def on_cpu(self, fit: Fit) -> dict[Key, Tensor]:
+        """Parameters and buffers of a fit, to be read at once: from one copy for all fits."""
+        if self._on_cpu is None:
+            rest = {key: value.cpu() for key, value in self._rest.items()}
+            self._on_cpu = {name: value.cpu() for name, value in self._weights.items()}, rest
+        return self._row(self.slots.index(fit), *self._on_cpu)
+
+    def forget(self) -> None:
+        """Weights are no longer those of the copy."""
+        self._on_cpu = None
 
     def _read_state(self, slot: int, fit: Fit, group: Mapping[str, Any]) -> None:
         optimizer = self._optimizers[group["name"]]
@@ -201,6 +220,7 @@ class Stack:
 
     def count(self, slots: Sequence[int], groups: Sequence[str], steps: int) -> None:
         """The rows of slots have made further steps."""
+        self.forget()
         for name in groups:
             for slot in slots:
                 self._optimizers[name].steps[slot] += steps
@@ -212,7 +232,7 @@ class Stack:
         for key in ("clip_norm", "clip_value"):
             if getattr(self._template.run.training, key) is not None:
                 columns[key] = [getattr(run.training, key) for run in runs]
-        return {key: torch.tensor(values, dtype=self.dtype, device=self.device) for key, values in columns.items()}
+        return {key: sent(torch.tensor(values, dtype=self.dtype), self.device) for key, values in columns.items()}
 
     @property
     def groups(self) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operators in its region by name, views of tensors left out: on a GPU most others launch a kernel."""
+    """Counts operators in its region by name; on a GPU most of them launch a kernel.
+
+    Not views of tensors, and not draws from generators: those are on the CPU, each from a stream of its own.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -18,6 +21,7 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return self.names.total()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if not function.is_view:
+        kwargs = kwargs or {}
+        if not function.is_view and kwargs.get("generator") is None:
             self.names[str(function)] += 1
-        return function(*args, **(kwargs or {}))
+        return function(*args, **kwargs)

@@ -49,13 +49,27 @@ def test_items_at_the_same_distance_come_after_wrong_ones() -> None:
     assert found["recall_at_1"] == 1 / 6, "of (0, -1) alone the nearest has no wrong one beside it"
 
 
+def test_equal_items_have_equal_scores() -> None:
+    """Their products differ in the last bits, which would break ties: a network of one point scores 0."""
+    labels = labels_of("even")
+    embeddings = torch.randn(3, len(labels), 64, generator=torch.Generator().manual_seed(1))
+    embeddings[0] = embeddings[0, 0]
+    embeddings[1, 30:] = embeddings[1, :30]
+    embeddings[2, 7], embeddings[2, 8] = torch.zeros(64), torch.tensor(-0.0).expand(64)
+    found = stacked_metrics(embeddings, labels, ks=DEPTHS, distance="cosine")
+    assert found == [pytest.approx(alone(each, labels, "cosine"), abs=1e-12) for each in embeddings]
+    assert found[0] == {
+        **dict.fromkeys(("recall_at_1", "recall_at_3", "r_precision", "map_at_r"), 0),
+        "recall_at_200": 1,
+    }
+
+
 def test_sets_that_have_to_be_looked_at_more_closely() -> None:
-    """Of equal rows products differ in their last bits, which would break ties; NaN is an error."""
     labels = labels_of("even")
     embeddings = torch.randn(4, len(labels), 4, generator=torch.Generator().manual_seed(1))
-    embeddings[1, 7] = embeddings[1, 3]
-    embeddings[2] = 0
-    embeddings[3, 0, 0] = torch.nan
+    embeddings[1, 0, 0] = torch.nan
+    embeddings[2, 0, 0] = torch.inf
+    embeddings[3, :, :2] = 0
     found = stacked_metrics(embeddings, labels, ks=DEPTHS, distance="cosine")
     assert [metrics is None for metrics in found] == [False, True, True, True]
     assert stacked_metrics(embeddings, np.arange(60), ks=DEPTHS, distance="cosine") == [None] * 4

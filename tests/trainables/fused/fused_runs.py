@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.backbones import weights
+from trainables.backbones.build import build_backbone
 from trainables.config import RunConfig
 from trainables.datasets import catalog
 from trainables.fused.fit import FusedFit, train_together
@@ -32,6 +34,15 @@ def run_of(cache: Path, **sections: Any) -> RunConfig:
     }
     run = changed(RunConfig.model_validate(content), **sections)
     return run.model_copy(update={"dataset": catalog.resolve(run.dataset, search=(), cache=cache)})
+
+
+def with_shared_features(run: RunConfig, folder: Path) -> RunConfig:
+    """Its frozen backbone has the weights of a file, not random ones of its seed."""
+    backbone = build_backbone(run.backbone, channels=1, seed=0)
+    file = folder / "weights.pt"
+    torch.save(backbone.body.state_dict(), file)
+    named = run.backbone.model_copy(update={"weights": str(file)})
+    return run.model_copy(update={"backbone": weights.resolve(named, search=(), cache=folder)})
 
 
 class Alone(Fit):

@@ -10,6 +10,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.config import RunConfig
+from trainables.fused.fit import FusedFit
+from trainables.fused.inputs import StackedInputs
+from trainables.fused.stack import Stack
 from trainables.losses.registry import LOSSES
 from trainables.step import Step
 from trainables.synthesis.registry import SYNTHESES
@@ -93,6 +96,30 @@ def test_no_synthesis_waits(tiny_run: RunConfig, private_cache: Path, synthesis:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_option_waits(tiny_run: RunConfig, private_cache: Path, variant: str) -> None:
     assert steps_on_meta(changed(tiny_run, **VARIANTS[variant]), private_cache).waited == 0
+
+
+FUSED: dict[str, dict[str, Any]] = {
+    "plain": {"synthesis": "none"},
+    "mixed": {"synthesis": "proxy_synthesis"},
+    "crops": {"synthesis": "none", "augmentation": {"crop_scale": [0.5, 1], "flip": True}},
+    **{name: VARIANTS[name] for name in ("official", "permuted", "weights of pairs", "clipped", "squashed")},
+}
+
+
+@pytest.mark.parametrize("variant", FUSED)
+def test_no_step_of_runs_that_train_together_waits(tiny_run: RunConfig, private_cache: Path, variant: str) -> None:
+    first = changed(tiny_run, **FUSED[variant], optimizer="rmsprop")  # the one that `parts_for_meta` leaves alone
+    runs = [first, changed(first, seed=1)]
+    fits = [FusedFit(run, replace(load_run_data(run, cache=private_cache), device=META), epochs=4) for run in runs]
+    stack, inputs = Stack(fits[0], 2), StackedInputs(dict(enumerate(fits)), 2)
+    stack.hold(dict(enumerate(fits)))
+    rates = {name: value.to(META) for name, value in stack.rates(dict(enumerate(fits)), done=0).items()}
+    numbers = stack.numbers(dict(enumerate(fits)))
+    with Copies() as copies:
+        for index, batches in enumerate(zip(*(fit.batches()[:3] for fit in fits), strict=True)):
+            stack.step(inputs.step(batches, index, dtype=torch.float32), rates, numbers)
+    assert copies.total >= 6
+    assert copies.waited == 0
 
 
 def test_values_on_this_device_cannot_be_read() -> None:
