@@ -13,6 +13,8 @@ from trainables.devices import sent
 from trainables.training.config import Augmentation
 
 _TRIES = 10
+_MANY = 1024
+"""Images of which only those are tried again whose first try does not fit, which are few."""
 
 
 Crops = tuple[Tensor, Tensor, Tensor]
@@ -116,22 +118,28 @@ def crop_boxes(frames: Tensor, *, config: Augmentation, generator: torch.Generat
 
 
 def _boxes(frames: Tensor, config: Augmentation, draws: Crops) -> Tensor:
-    area_share, log_aspect, position = draws
-    room = frames.unsqueeze(1)
-    area = frames.prod(1, keepdim=True) * _between(area_share, *config.crop_scale)
-    aspect = _between(log_aspect, math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])).exp()
-    sides = torch.stack([(area / aspect).sqrt(), (area * aspect).sqrt()], dim=2).round().long()
-
-    fits = ((sides > 0) & (sides <= room)).all(2)
-    first = fits.long().argmax(1)  # the first of equal maxima
-    size = sides[torch.arange(len(frames)), first]
+    area, aspect, position = draws
+    tried = 1 if len(frames) > _MANY else _TRIES
+    size, fits = _fitting(frames, area[:, :tried], aspect[:, :tried], config)
+    if tried < _TRIES:
+        others = (~fits).nonzero().squeeze(1)
+        size[others], fits[others] = _fitting(frames[others], area[others], aspect[others], config)
     corner = (position * (frames - size + 1)).long()
 
-    fallback = _largest_boxes(frames, *config.crop_ratio)
-    none_fits = ~fits.any(1, keepdim=True)
+    fallback, none_fits = _largest_boxes(frames, *config.crop_ratio), ~fits[:, None]
     size = torch.where(none_fits, fallback, size)
     corner = torch.where(none_fits, (frames - fallback) // 2, corner)
     return torch.cat([corner, size], dim=1)
+
+
+def _fitting(frames: Tensor, area: Tensor, aspect: Tensor, config: Augmentation) -> tuple[Tensor, Tensor]:
+    """Height and width [count, 2] of the first of some tries [count, tries] that fits, and whether one does."""
+    pixels = frames.prod(1, keepdim=True) * _between(area, *config.crop_scale)
+    ratio = _between(aspect, math.log(config.crop_ratio[0]), math.log(config.crop_ratio[1])).exp()
+    sides = torch.stack([(pixels / ratio).sqrt(), (pixels * ratio).sqrt()], dim=2).round().long()
+    fits = ((sides > 0) & (sides <= frames.unsqueeze(1))).all(2)
+    first = fits.long().argmax(1)  # the first of equal maxima
+    return sides[torch.arange(len(frames)), first], fits.any(1)
 
 
 def _between(uniform: Tensor, low: float, high: float) -> Tensor:

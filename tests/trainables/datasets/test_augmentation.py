@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.datasets.augmentation import augment, crop_and_resize, crop_boxes
+from trainables.datasets.augmentation import Draws, augment, augmented, crop_and_resize, crop_boxes, draw
 from trainables.randomness import generator, isolated_rng
 from trainables.training.config import Augmentation
 
@@ -197,3 +197,19 @@ def test_one_image_is_not_cropped_like_the_next() -> None:
 def test_the_memory_format_does_not_matter() -> None:
     result = augment(images().contiguous(memory_format=torch.channels_last), STANDARD, generator(1))
     torch.testing.assert_close(result, augment(images(), STANDARD, generator(1)))
+
+
+@pytest.mark.parametrize("config", [STANDARD, Augmentation(crop_scale=(0.9, 1.0), crop_ratio=(1.0, 2.0), flip=True)])
+@pytest.mark.parametrize("size", [None, 12])
+def test_batches_that_are_cropped_together_have_the_same_bits(config: Augmentation, size: int | None) -> None:
+    """Of many images, tries beyond the first are drawn for all and computed for few."""
+    config = config.model_copy(update={"crop_size": size})
+    batches, count = 20, 64
+    batch = torch.rand(count, 1, 16, 16, generator=generator(0))
+    shapes = torch.randint(10, 200, (count, 2), generator=generator(1))
+    draws = [draw(count, config, generator(seed)) for seed in range(batches)]
+    found = augmented(
+        batch.repeat(batches, 1, 1, 1), config, Draws.joined(draws), shapes=shapes.repeat(batches, 1)
+    ).split(count)
+    for seed, images_of_one in enumerate(found):
+        assert torch.equal(images_of_one, augment(batch, config, generator(seed), shapes=shapes))
