@@ -140,8 +140,24 @@ def run_of(arguments: argparse.Namespace, seed: int, cache: Path) -> "RunConfig"
         "device": arguments.device,
         **MODELS[arguments.model],
     }
-    run = RunConfig.model_validate(content)
+    run = with_shared_features(RunConfig.model_validate(content), cache)
     return run.model_copy(update={"dataset": catalog.resolve(run.dataset, search=(), cache=cache)})
+
+
+def with_shared_features(run: "RunConfig", cache: Path) -> "RunConfig":
+    """A frozen network has the weights of a file, not random ones of the run's seed: all heads see the same features."""
+    import torch
+
+    from trainables.backbones import weights
+    from trainables.backbones.build import build_backbone
+
+    if run.backbone.trainable:
+        return run
+    file = cache / "weights.pt"
+    if not file.exists():
+        torch.save(build_backbone(run.backbone, channels=1, seed=0).body.state_dict(), file)
+    named = run.backbone.model_copy(update={"weights": str(file)})
+    return run.model_copy(update={"backbone": weights.resolve(named, search=(), cache=cache)})
 
 
 def in_turn(runs: "Sequence[RunConfig]", ledger: "Ledger", cache: Path) -> None:

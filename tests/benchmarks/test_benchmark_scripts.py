@@ -100,3 +100,11 @@ def test_trial_overhead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert found["run"]["whole"] >= found["run"]["training"] > 0
     assert found["start-up"] > 0
     assert found["session ms"].keys() == {"build", "train", "evaluate", "checkpoint", "end"}
+
+
+def test_fused_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where operators are counted at all, they are as many for two runs as for three."""
+    sizes = ["--runs", "2", "3", "--batch", "8", "--repeat", "1", "--only", "head,"]
+    found = ran("fused_step", tmp_path, monkeypatch, *sizes)["models"]["head, proxy_synthesis"]
+    assert found["2"]["operators, step"] == found["3"]["operators, step"] > 50
+    assert all(value > 0 for row in found.values() for value in row.values())

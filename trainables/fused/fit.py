@@ -140,7 +140,7 @@ def _steps(stack: Stack, fits: Mapping[int, FusedFit], batches: Mapping[int, lis
     by_step = list(zip(*(batches.get(slot, first) for slot in range(stack.size)), strict=True))
     inputs = StackedInputs(fits, stack.size)
     inputs.expect(by_step)
-    rates, numbers = _rates(stack, fits, len(by_step)), stack.numbers(fits)
+    rates, numbers = epoch_rates(stack, fits, len(by_step)), stack.numbers(fits)
     total = torch.zeros(stack.size, device=stack.device, dtype=torch.float64)
     for index, each in enumerate(by_step):
         given = inputs.step(each, index, dtype=stack.dtype)
@@ -149,8 +149,8 @@ def _steps(stack: Stack, fits: Mapping[int, FusedFit], batches: Mapping[int, lis
     return [value / len(by_step) for value in total.tolist()]
 
 
-def _rates(stack: Stack, fits: Mapping[int, FusedFit], count: int) -> dict[str, Tensor]:
-    """By group [count, K, M]: one transfer to the device for an epoch."""
+def epoch_rates(stack: Stack, fits: Mapping[int, FusedFit], count: int) -> dict[str, Tensor]:
+    """What the steps of the epoch to come need, by group [count, K, M]: one transfer to the device."""
     steps = []
     for index in range(count):
         for fit in fits.values():
