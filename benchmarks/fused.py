@@ -145,7 +145,7 @@ def run_of(arguments: argparse.Namespace, seed: int, cache: Path) -> "RunConfig"
 
 
 def with_shared_features(run: "RunConfig", cache: Path) -> "RunConfig":
-    """A frozen network has the weights of a file, not random ones of the run's seed: all heads see the same features."""
+    """A frozen network has the weights of a file, not random ones of the run's seed: heads see the same features."""
     import torch
 
     from trainables.backbones import weights

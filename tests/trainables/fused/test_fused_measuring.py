@@ -1,8 +1,11 @@
 """Validation of runs that train together is what each would find by itself."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from fused_runs import CONV4, HEAD, Alone, fits, largest_difference, run_of
@@ -16,6 +19,7 @@ from trainables.fused.measuring import measure_together
 from trainables.fused.stack import Stack
 from trainables.ledger import Ledger
 from trainables.testing.runs import changed
+from trainables.training.inputs import Streamed
 from trainables.training.measure import measure
 
 CASES: list[dict[str, Any]] = [
@@ -62,6 +66,39 @@ def test_the_first_run_may_end_before_the_others(private_cache: Path) -> None:
     alone.train_epoch()
     alone.train_epoch()
     assert largest_difference(together[1], alone) < 1e-9
+
+
+class Decoder:
+    """Stands for images that are decoded when they are asked for."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images, self.shape = images, images.shape
+        self.announced: list[list[int]] = []
+        self.taken: list[list[int]] = []
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        self.taken.append(positions.tolist())
+        return self.images[positions]
+
+    def expect(self, batches: Iterable[np.ndarray]) -> None:
+        self.announced += [batch.tolist() for batch in batches]
+
+
+def test_images_are_announced_and_decoded_for_all_runs_at_once(private_cache: Path) -> None:
+    built = fits(
+        runs_of(private_cache, 2, backbone=CONV4), FusedFit, cache=private_cache, dtype=torch.float32, epochs=2
+    )
+    decoders = [Decoder(fit.data.inputs.tensor.numpy()) for fit in built]
+    for fit, decoder in zip(built, decoders, strict=True):
+        fit.data = replace(fit.data, inputs=Streamed(decoder))
+    stack = Stack(built[0], 2)
+    train_together(stack, dict(enumerate(built)))
+    measure_together(stack, dict(enumerate(built)))
+    assert decoders[0].taken == decoders[0].announced
+    assert decoders[1].taken == []
+    train = built[0].data.split.train
+    expected = [[*train[one], *train[two]] for one, two in zip(*(fit.batches() for fit in built), strict=True)]
+    assert decoders[0].taken[: len(expected)] == expected
 
 
 def metrics_of(ledger: Ledger) -> list[float]:
