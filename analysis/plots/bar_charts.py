@@ -4,15 +4,14 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from analysis.cells import UNTRAINED
+from analysis.cells import EMPTY, UNTRAINED, CellKey, Sample, cell_samples
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Spread, ends
 from analysis.plots.rows import BAR, number_text, row_layout, side_by_side, value_column
 from analysis.plots.selection import Entry, Settings, entries, settled_cells
 from analysis.plots.style import PALETTE, style
-from analysis.protocol import protocol_line
-from analysis.samples import EMPTY, CellKey, Sample, cell_samples
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import bold_cells, summarize
 from trainables.errors import DmlStudyError
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from analysis.cells import UNTRAINED
+from analysis.cells import UNTRAINED, Floats, Sample
 from analysis.labels import value_text
 from analysis.plots.style import COLUMN, GREY, PAGE, line_style, new_figure, style, wrapped
-from analysis.samples import Floats, Sample
 from analysis.statistics import Summary, summarize
 
 if TYPE_CHECKING:

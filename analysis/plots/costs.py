@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.cells import UNTRAINED, PlannedCell
+from analysis.cells import UNTRAINED, PlannedCell, Sample, cell_samples
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Reference
@@ -13,8 +13,7 @@ from analysis.plots.names import cell_labels
 from analysis.plots.panels import legend_below, legend_height, panel_grid
 from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, GREY, MARKERS, PAGE, PALETTE, style, wrapped
-from analysis.protocol import protocol_line
-from analysis.samples import Sample, cell_samples
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import summarize
 from trainables.errors import DmlStudyError
 

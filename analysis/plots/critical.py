@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
+from analysis.cells import cell_samples
 from analysis.loading import Results
 from analysis.metrics import find_metric
 from analysis.plots.names import cell_labels
 from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, PAGE, new_figure, style, wrapped
-from analysis.protocol import protocol_line
+from analysis.protocol.notes import protocol_line
 from analysis.ranks import RankTest, rank_test
-from analysis.samples import cell_samples
 
 if TYPE_CHECKING:
     import pandas as pd

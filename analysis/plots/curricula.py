@@ -12,7 +12,7 @@ from analysis.plots.curve_lines import curve_values
 from analysis.plots.panels import legend_below, legend_height, panel_grid
 from analysis.plots.selection import Entry, entries, settled_cells
 from analysis.plots.style import COLUMN, PAGE, line_style, style, wrapped
-from analysis.protocol import protocol_line
+from analysis.protocol.notes import protocol_line
 from trainables.errors import DmlStudyError
 from trainables.ledger.schema import COLUMNS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from analysis.samples import CellKey
+    from analysis.cells import CellKey
 
 QUANTITIES = {
     "synthesis_classes": "Classes in the loss",

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from analysis.cells import UNTRAINED, PlannedCell
+from analysis.cells import UNTRAINED, CellKey, PlannedCell, cell_samples
 from analysis.loading import Results
 from analysis.metrics import Metric
 from analysis.plots.charts import Reference, Series, Spread, line_through
-from analysis.samples import CellKey, cell_samples
 from analysis.statistics import summarize
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from analysis.metrics import find_metric
 from analysis.plots.charts import Along, Look, Panel, Reference, Series, Spread, draw_charts
 from analysis.plots.curve_lines import By, curve_series, curve_values, recorded_metrics, references
 from analysis.plots.selection import entries, settled_cells
-from analysis.protocol import protocol_line
+from analysis.protocol.notes import protocol_line
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from analysis.cells import CellKey, Sample, cell_samples
 from analysis.loading import Results
 from analysis.metrics import find_metric
 from analysis.plots.charts import Along, Look, Panel, Series, Spread, draw_charts, series_of
 from analysis.plots.selection import Entry, Settings, entries, settled_cells
-from analysis.protocol import protocol_line
-from analysis.samples import CellKey, Sample, cell_samples
+from analysis.protocol.notes import protocol_line
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from analysis.cells import PlannedCell, planned_cells
+from analysis.cells import EMPTY, PlannedCell, cell_samples, planned_cells
 from analysis.claims.checking import tested_claims
 from analysis.claims.model import Tested
 from analysis.labels import setting_text
@@ -14,8 +14,7 @@ from analysis.metrics import Metric, find_metric
 from analysis.plots.rows import row_layout, side_by_side, signed, value_column
 from analysis.plots.selection import Settings, settled_cells
 from analysis.plots.style import GREY, PALETTE, style
-from analysis.protocol import protocol_line
-from analysis.samples import EMPTY, cell_samples
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import Comparison, compare_all
 from trainables.errors import DmlStudyError
 

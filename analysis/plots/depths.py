@@ -4,14 +4,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from analysis.cells import cell_samples
 from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.metrics import SELECTED_ON_TEST, describe
 from analysis.plots.charts import Along, Look, Panel, Series, Spread, draw_charts, series_of
 from analysis.plots.scales import scale_for
 from analysis.plots.selection import Settings, entries, settled_cells
-from analysis.protocol import protocol_line
-from analysis.samples import cell_samples
+from analysis.protocol.notes import protocol_line
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.cells import Floats
 from analysis.plots.panels import legend_below, legend_height
 from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, new_figure, shade, style, wrapped
-from analysis.samples import Floats
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from analysis.cells import PlannedCell
+from analysis.cells import EMPTY, CellKey, PlannedCell, Sample, cell_samples
 from analysis.labels import setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Spread, ends
 from analysis.plots.selection import cells_of, is_numeric, value_of, values_along
-from analysis.samples import EMPTY, CellKey, Sample, cell_samples
 from analysis.statistics import NAN, bold_cells, compare, summarize
 from trainables.errors import DmlStudyError
 

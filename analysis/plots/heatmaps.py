@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.cells import Floats
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
 from analysis.plots.charts import Spread
 from analysis.plots.grids import Grid, Panel, Show, Tile, arrange
 from analysis.plots.style import COLUMN, DIVERGING, PAGE, SEQUENTIAL, new_figure, style, wrapped
-from analysis.protocol import protocol_line
-from analysis.samples import Floats
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import GENEROUS_FROM, NAN
 
 if TYPE_CHECKING:

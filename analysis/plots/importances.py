@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis.importance import importance
 from analysis.labels import axis_labels
 from analysis.loading import Results
 from analysis.metrics import describe
 from analysis.plots.panels import legend_below, legend_height, panel_grid, protocol_of
 from analysis.plots.style import COLUMN, PAGE, PALETTE, style, wrapped
+from analysis.statistics.importance import importance
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

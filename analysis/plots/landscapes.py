@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.cells import Floats
 from analysis.labels import axis_labels
 from analysis.loading import Results
 from analysis.plots.panels import panel_grid, protocol_of
 from analysis.plots.style import COLUMN, GREY, PAGE, PALETTE, SEQUENTIAL, plain_log_ticks, style, wrapped
 from analysis.plots.tried import Dimension, Setting, Tried, tried_settings
-from analysis.samples import Floats
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

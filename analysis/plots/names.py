@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis.cells import PlannedCell
+from analysis.cells import CellKey, PlannedCell
 from analysis.labels import setting_text
-from analysis.samples import CellKey
 
 
 def cell_labels(cells: Sequence[PlannedCell]) -> dict[CellKey, str]:

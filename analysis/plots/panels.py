@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.loading import Results
 from analysis.plots.charts import add_legend, legend_shape
 from analysis.plots.style import COLUMN, PAGE, new_figure
-from analysis.protocol import protocol_notes
+from analysis.protocol.notes import protocol_notes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

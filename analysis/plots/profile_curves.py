@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.cells import PlannedCell
+from analysis.cells import Floats, PlannedCell, Sample, cell_samples
 from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
@@ -13,9 +13,8 @@ from analysis.plots.names import cell_labels
 from analysis.plots.panels import legend_below, legend_height, panel_grid
 from analysis.plots.selection import settled_cells
 from analysis.plots.style import COLUMN, PAGE, line_style, style, wrapped
-from analysis.profiles import RESAMPLES, Profile, profiles
-from analysis.protocol import protocol_line
-from analysis.samples import Floats, Sample, cell_samples
+from analysis.protocol.notes import protocol_line
+from analysis.ranks.profiles import RESAMPLES, Profile, profiles
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.cells import Floats
 from analysis.plots.similarity import short_name, similar_order
 from analysis.plots.style import COLUMN, PAGE, PALETTE, SEQUENTIAL, new_figure, style, wrapped
-from analysis.samples import Floats
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from analysis.cells import UNTRAINED, PlannedCell
+from analysis.cells import UNTRAINED, CellKey, PlannedCell, Sample, cell_samples
 from analysis.labels import axis_labels, setting_text
 from analysis.loading import Results
 from analysis.metrics import find_metric
 from analysis.plots.charts import Along, Look, Panel, Reference, Series, Spread, draw_charts, series_of
 from analysis.plots.scales import scale_for
 from analysis.plots.selection import cells_of, is_numeric, value_of, values_along
-from analysis.protocol import protocol_line
-from analysis.samples import CellKey, Sample, cell_samples
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import summarize
 from trainables.errors import DmlStudyError
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.cells import Floats
 from analysis.plots.style import COLUMN, DIVERGING, PAGE, new_figure, style, wrapped
-from analysis.samples import Floats
 from trainables.errors import DmlStudyError
 
 if TYPE_CHECKING:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from analysis.cells import PlannedCell
+from analysis.cells import EMPTY, CellKey, PlannedCell, Sample, cell_samples
 from analysis.loading import Results
 from analysis.metrics import Metric, find_metric
 from analysis.plots.charts import Spread, ends
 from analysis.plots.rows import row_layout, side_by_side, signed, value_column
 from analysis.plots.selection import Entry, Settings, entries, settled_cells
 from analysis.plots.style import GREY, PALETTE, style
-from analysis.protocol import protocol_line
-from analysis.samples import EMPTY, CellKey, Sample, cell_samples
+from analysis.protocol.notes import protocol_line
 from analysis.statistics import compare, summarize
 from trainables.errors import DmlStudyError
 

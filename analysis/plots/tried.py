@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from analysis.cells import READOUT, PlannedCell, planned_cells
+from analysis.cells import EMPTY, READOUT, CellKey, PlannedCell, cell_samples, planned_cells
 from analysis.labels import value_text
 from analysis.loading import Results
 from analysis.metrics import Metric, describe, find_metric
 from analysis.plots.scales import scale_for
 from analysis.plots.selection import is_numeric
-from analysis.samples import EMPTY, CellKey, cell_samples
 from trainables.errors import DmlStudyError
 
 NAN = float("nan")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from io import StringIO
 from math import isfinite
 
-from analysis.protocol_columns import FIELDS
-from analysis.samples import CellKey
+from analysis.cells import CellKey
+from analysis.protocol.columns import FIELDS
 from analysis.tables.model import Cell, Column, Protocols, Row, Table
 
 

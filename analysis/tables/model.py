@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from analysis.cells import CellKey
 from analysis.metrics import Metric
-from analysis.samples import CellKey
 from analysis.statistics import Comparison, Summary
 
 if TYPE_CHECKING:

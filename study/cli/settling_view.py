@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from analysis.settling import is_settled, standing
+from analysis.protocol.settling import is_settled, standing
 
 
 def settling_lines(record: Mapping[str, Any]) -> Iterator[str]:
