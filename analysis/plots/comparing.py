@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.loading import Results
-    from analysis.plots.curve_lines import By
+    from analysis.plots.shared.curve_lines import By
 
 
 def _heatmap(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.heatmaps import heatmap
+    from analysis.plots.parameters.heatmaps import heatmap
 
     return heatmap(
         results,
@@ -28,7 +28,7 @@ def _heatmap(results: "Results", options: PlotOptions) -> "Figure":
 
 
 def _contours(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.landscapes import contours
+    from analysis.plots.parameters.landscapes import contours
 
     return contours(results, x=options.x, y=options.y, metric=options.metric, methods=options.methods)
 
@@ -46,7 +46,7 @@ def _curves_by_time(results: "Results", options: PlotOptions) -> "Figure":
 
 
 def _learning_curves(results: "Results", options: PlotOptions, by: "By") -> "Figure":
-    from analysis.plots.curves import learning_curves
+    from analysis.plots.training.curves import learning_curves
 
     band = options.spread or "interval"
     return learning_curves(results, metric=options.metric, methods=options.methods, band=band, by=by)
@@ -54,7 +54,7 @@ def _learning_curves(results: "Results", options: PlotOptions, by: "By") -> "Fig
 
 def _sensitivity(results: "Results", options: PlotOptions) -> "list[Figure]":
     """Along the parameter that was named, else a figure for each."""
-    from analysis.plots.sensitivities import sensitivity, varying_axes
+    from analysis.plots.parameters.sensitivities import sensitivity, varying_axes
 
     axes = [options.x] if options.x else varying_axes(results, options.methods)
     if not axes:
@@ -66,7 +66,7 @@ def _sensitivity(results: "Results", options: PlotOptions) -> "list[Figure]":
 
 
 def _metric_at_k(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.depths import metric_at_k
+    from analysis.plots.methods.depths import metric_at_k
 
     return metric_at_k(results, metric=_at_depth(options), methods=options.methods, spread=options.spread or "interval")
 
@@ -78,25 +78,25 @@ def _at_depth(options: PlotOptions) -> str:
 
 
 def _robustness(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.deformed import robustness
+    from analysis.plots.methods.deformed import robustness
 
     return robustness(results, metric=options.metric, methods=options.methods, spread=options.spread or "interval")
 
 
 def _forest(results: "Results", options: PlotOptions) -> "list[Figure]":
-    from analysis.plots.deltas import forest
+    from analysis.plots.methods.deltas import forest
 
     return forest(results, metric=options.metric, methods=options.methods)
 
 
 def _bars(results: "Results", options: PlotOptions) -> "list[Figure]":
-    from analysis.plots.bar_charts import bars
+    from analysis.plots.methods.bar_charts import bars
 
     return bars(results, metric=options.metric, methods=options.methods, spread=options.spread or "interval")
 
 
 def _teacher_gap(results: "Results", options: PlotOptions) -> "list[Figure]":
-    from analysis.plots.teachers import teacher_gap
+    from analysis.plots.methods.teachers import teacher_gap
 
     return teacher_gap(results, metric=options.metric, methods=options.methods, spread=options.spread or "interval")
 

@@ -11,43 +11,43 @@ if TYPE_CHECKING:
 
 
 def _timelines(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.curricula import timelines
+    from analysis.plots.training.curricula import timelines
 
     return timelines(results, metric=options.metric, methods=options.methods)
 
 
 def _history(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.histories import search_history
+    from analysis.plots.parameters.histories import search_history
 
     return search_history(results, metric=options.metric, methods=options.methods)
 
 
 def _importance(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.importances import importance_bars
+    from analysis.plots.parameters.importances import importance_bars
 
     return importance_bars(results, metric=options.metric, methods=options.methods)
 
 
 def _parallel(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.parallel import parallel_coordinates
+    from analysis.plots.parameters.parallel import parallel_coordinates
 
     return parallel_coordinates(results, metric=options.metric, methods=options.methods)
 
 
 def _profiles(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.profile_curves import performance_profiles
+    from analysis.plots.methods.profile_curves import performance_profiles
 
     return performance_profiles(results, metric=options.metric, methods=options.methods)
 
 
 def _critical(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.critical import critical_difference_diagram
+    from analysis.plots.methods.critical import critical_difference_diagram
 
     return critical_difference_diagram(results, metric=options.metric, methods=options.methods)
 
 
 def _cost(results: "Results", options: PlotOptions) -> "Figure":
-    from analysis.plots.costs import cost_quality
+    from analysis.plots.methods.costs import cost_quality
 
     return cost_quality(results, metric=options.metric, cost=options.x or "train_seconds", methods=options.methods)
 

@@ -117,11 +117,11 @@ class Table:
         return long_frame(self)
 
     def _repr_markdown_(self) -> str:
-        from analysis.tables.rendering import render
+        from analysis.tables.formats.rendering import render
 
         return render(self, "markdown")
 
     def _repr_html_(self) -> str:
-        from analysis.tables.rendering import render
+        from analysis.tables.formats.rendering import render
 
         return render(self, "html")

@@ -10,7 +10,7 @@ from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.publications import Record
 from analysis.statistics import compare_summaries, known_summary
-from analysis.tables.layout import delta_texts
+from analysis.tables.formats.layout import delta_texts
 from analysis.tables.model import Cell, Table
 
 if TYPE_CHECKING:

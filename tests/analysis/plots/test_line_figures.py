@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from study_in_memory import Study
 
 from analysis import plots
-from analysis.plots.scales import scale_for
+from analysis.plots.shared.scales import scale_for
 from analysis.statistics import summarize
 from trainables.errors import DmlStudyError
 

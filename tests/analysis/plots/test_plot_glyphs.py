@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from analysis.plots import glyphs, save
-from analysis.plots.style import new_figure, style
+from analysis.plots.shared.style import new_figure, style
 
 UNKNOWN = "\u0378"
 """A code point that Unicode leaves unassigned: no font has it."""

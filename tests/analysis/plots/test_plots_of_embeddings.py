@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from figure_checks import assert_nothing_overlaps, texts_in
 
-from analysis.plots.embedding_maps import EmbeddingGroup, embedding_map
-from analysis.plots.retrievals import Picture, class_confusion, confused_classes, retrieval_gallery
-from analysis.plots.similarity import proxy_cosines, proxy_similarity
+from analysis.plots.networks.embedding_maps import EmbeddingGroup, embedding_map
+from analysis.plots.networks.retrievals import Picture, class_confusion, confused_classes, retrieval_gallery
+from analysis.plots.networks.similarity import proxy_cosines, proxy_similarity
 from trainables.errors import DmlStudyError
 
 

@@ -14,7 +14,7 @@ import analysis
 from analysis.publications import choose, parse_filters, published_values
 from analysis.statistics import compare_summaries, known_summary, summarize
 from analysis.tables import Table, comparison_table, render, with_published
-from analysis.tables.layout import lay_out
+from analysis.tables.formats.layout import lay_out
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 

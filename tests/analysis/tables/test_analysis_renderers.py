@@ -12,8 +12,8 @@ from rich.console import Console
 from study_in_memory import Study
 
 from analysis.tables import Table, comparison_table, render, terminal
-from analysis.tables.markdown import escape as escape_markdown
-from analysis.tables.tex_escape import escape as escape_latex
+from analysis.tables.formats.markdown import escape as escape_markdown
+from analysis.tables.formats.tex_escape import escape as escape_latex
 from trainables.errors import DmlStudyError
 
 NASTY = [

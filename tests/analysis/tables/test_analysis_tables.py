@@ -7,7 +7,7 @@ import pytest
 from study_in_memory import Study, merged
 
 from analysis.tables import Table, comparison_table, render
-from analysis.tables.layout import lay_out
+from analysis.tables.formats.layout import lay_out
 from trainables.errors import DmlStudyError
 
 

@@ -6,7 +6,7 @@ import pytest
 from study_in_memory import Study
 
 from analysis.tables import Table, comparison_table
-from analysis.tables.layout import lay_out
+from analysis.tables.formats.layout import lay_out
 
 ENSEMBLE: dict[str, Any] = {"strategy": "fold_ensemble", "embedding_dim": 256}
 

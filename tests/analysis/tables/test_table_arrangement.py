@@ -12,7 +12,7 @@ from study_in_memory import Study, merged
 
 import analysis
 from analysis.tables import FORMATS, Table, comparison_table, render, with_stars
-from analysis.tables.layout import lay_out
+from analysis.tables.formats.layout import lay_out
 from trainables.errors import DmlStudyError
 
 

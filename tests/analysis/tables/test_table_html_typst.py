@@ -7,7 +7,7 @@ import pytest
 from study_in_memory import Study
 
 from analysis.tables import Table, comparison_table, render
-from analysis.tables.typst import literal
+from analysis.tables.formats.typst import literal
 
 NASTY = [
     '<script>alert("x")</script> & </td>',
