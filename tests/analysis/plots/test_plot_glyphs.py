@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.plots import glyphs, save
+from analysis.plots import save
+from analysis.plots.shared import glyphs
 from analysis.plots.shared.style import new_figure, style
 
 UNKNOWN = "\u0378"
