@@ -39,8 +39,7 @@ class Standing:
 
     def blocked(self) -> set[str]:
         """Runs that need one that failed, or one that is blocked itself."""
-        from study.plan import blocked
-        from study.wording import run_sources
+        from study.dependencies import blocked, run_sources
 
         return blocked(run_sources(self.plan["cells"]), self.states)
 

@@ -19,7 +19,7 @@ from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.trials import Parts, configuration_of, session_of, train
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
-from study.packing import Packing
+from study.packing.packing import Packing
 from study.plan import Plan, PlannedRun, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
