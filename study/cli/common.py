@@ -2,9 +2,11 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from study.bars import DataBars
 from study.studies import find_spec
@@ -14,6 +16,7 @@ from trainables.ledger.places import Place, is_address, resolved
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from analysis import Results
     from study.plan import Plan
     from study.search import History
 
@@ -39,6 +42,27 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+
+
+def print_or_write(text: str, output: Path | None) -> None:
+    """To a file where one was named, else to standard output."""
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        typer.echo(f"wrote {output}")
+
+
+def by_suffix(output: Path | None, formats: Mapping[str, str]) -> str | None:
+    """The format that a file's name asks for; None without a file.
+
+    Raises:
+        ConfigError: a suffix that stands for none.
+    """
+    if output is not None and output.suffix not in formats:
+        known = ", ".join(formats)
+        raise ConfigError(f"--output {output}: its suffix should be one of {known}, or --format says what to write")
+    return None if output is None else formats[output.suffix]
 
 
 def cache_folder(cache: Path | None) -> Path:
@@ -91,3 +115,11 @@ def results_folder(results: Place | None, study: str) -> Place:
 def folder_beside(location: str, study: str, name: str) -> Path:
     """For what a command makes of results: beside local ones, in a folder here for those of an object store."""
     return Path(name) / study if is_address(location) else Path(location) / name
+
+
+def load_results(studies: list[str]) -> "Results":
+    """The results of studies as a user names them."""
+    import analysis
+    from study.cli.finding import open_ledger
+
+    return analysis.load([open_ledger(study, None).location for study in studies])
