@@ -86,7 +86,7 @@ class Table:
         headings: of the row labels.
         shown: what stands beside a mean: some of "std", "interval", "n", "delta".
         spans: numbers of leading labels that are printed once where they stay equal from row to row.
-        protocols: the fields of `analysis.protocol_columns` for every cell; a function, since printed tables need none.
+        protocols: the fields of `analysis.protocol.columns` for every cell; a function, since printed tables need none.
     """
 
     title: str

@@ -16,7 +16,6 @@ from trainables.ledger.places import Place, is_address, resolved
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis import Results
     from study.plan import Plan
     from study.search import History
 
@@ -115,11 +114,3 @@ def results_folder(results: Place | None, study: str) -> Place:
 def folder_beside(location: str, study: str, name: str) -> Path:
     """For what a command makes of results: beside local ones, in a folder here for those of an object store."""
     return Path(name) / study if is_address(location) else Path(location) / name
-
-
-def load_results(studies: list[str]) -> "Results":
-    """The results of studies as a user names them."""
-    import analysis
-    from study.cli.finding import open_ledger
-
-    return analysis.load([open_ledger(study, None).location for study in studies])

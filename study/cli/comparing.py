@@ -64,7 +64,8 @@ def compare(
     Without claims, every method is compared with its baseline: an exploration, whose p-values are hints.
     """
     from analysis.claims import check_claims, render_claims
-    from study.cli.common import by_suffix, load_results, print_or_write
+    from study.cli.common import by_suffix, print_or_write
+    from study.cli.finding import load_results
 
     format_ = format_ or by_suffix(output, _FORMATS) or "text"
     report = check_claims(

@@ -125,7 +125,8 @@ def table(
 ) -> None:
     """Compare methods: mean and standard deviation over seeds, differences to baselines, bold by significance."""
     from analysis import comparison_table
-    from study.cli.common import by_suffix, load_results
+    from study.cli.common import by_suffix
+    from study.cli.finding import load_results
 
     format_ = format_ or by_suffix(output, _FORMATS)
     results = load_results(studies)
@@ -219,9 +220,9 @@ def plot(
 ) -> None:
     """Draw heatmaps, curves and comparisons of compared parameters and methods, as PDF and PNG."""
     from analysis.plots import PlotOptions
-    from study.cli.common import folder_beside, load_results
+    from study.cli.common import folder_beside
     from study.cli.drawing import draw
-    from study.cli.finding import open_ledger
+    from study.cli.finding import load_results, open_ledger
     from study.wording import relative
 
     results = load_results(studies)

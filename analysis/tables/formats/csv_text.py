@@ -14,7 +14,7 @@ def csv_text(table: Table) -> str:
     """One line per row of the table. Missing numbers are empty; footnotes are left out, flags stand in the header.
 
     Behind the numbers stands the protocol of the runs that they come from, for each dataset: "glyphs dataset_revision",
-    "glyphs backbone", "glyphs embedding_dim", "glyphs crops", "glyphs selection", ... (`protocol_columns.FIELDS`);
+    "glyphs backbone", "glyphs embedding_dim", "glyphs crops", "glyphs selection", ... (`protocol.columns.FIELDS`);
     without the dataset where rows name it.
     """
     datasets = list(dict.fromkeys(column.dataset for column in table.columns))
