@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.labels import setting_text, value_text
 from analysis.metrics import Metric, describe
-from study.cli.columns import Column, print_columns
+from study.cli.views.columns import Column, print_columns
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,13 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.labels import axis_labels, value_text
-from study.cli.columns import Column, print_columns, width_of
 from study.cli.common import console_out
-from study.cli.cost_view import estimate_lines
-from study.cli.fusing_view import fusing_lines
-from study.cli.packing_view import packing_lines, retried_lines
-from study.cli.search_view import print_searches
-from study.cli.settling_view import settling_lines
+from study.cli.views.columns import Column, print_columns, width_of
+from study.cli.views.costs import estimate_lines
+from study.cli.views.fusing import fusing_lines
+from study.cli.views.packing import packing_lines, retried_lines
+from study.cli.views.searches import print_searches
+from study.cli.views.settling import settling_lines
 from study.plan import Cell, Plan, PlannedRun, due_runs, explain, one_cell
 from study.wording import relative
 from trainables.ledger import Commit, Ledger

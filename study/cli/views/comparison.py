@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from study.cli.columns import Column, print_columns
 from study.cli.common import console_out
+from study.cli.views.columns import Column, print_columns
 
 if TYPE_CHECKING:
     from study.comparison import Comparison, Difference
