@@ -62,9 +62,6 @@ def test_the_wheel_runs_the_demo_study(wheel: Path, tmp_path: Path) -> None:
     found = call(sys.executable, "-c", where, cwd=work, PYTHONPATH=str(site)).split()
     assert all(path.startswith(str(site)) for path in found)
     assert {"style.css", "script.js"} <= {file.name for file in (site / "analysis" / "reports").iterdir()}
-    assert {"results.csv", "runs.csv", "sources.csv"} <= {
-        path.name for path in (site / "analysis/publications").iterdir()
-    }
     run_demo([sys.executable, "-m", "study"], work, PYTHONPATH=str(site))
 
 
