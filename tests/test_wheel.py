@@ -66,7 +66,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
-    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("[!.]*") if path.is_file())
     expected = {path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"}
     with zipfile.ZipFile(wheel) as archive:
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}
