@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from analysis import claims, plots, ranks, tables
     from analysis.claims import ClaimReport, check_claims, render_claims
-    from analysis.importance import importance
     from analysis.loading import Results, load
     from analysis.publications import published
-    from analysis.published_ledger import check_published_runs, published_runs, write_published_runs
+    from analysis.publications.runs import check_published_runs, published_runs, write_published_runs
     from analysis.reports import report
+    from analysis.statistics.importance import importance
     from analysis.tables import Table, comparison_table, render
 
 _HOMES = {
     "ClaimReport": "analysis.claims",
     "check_claims": "analysis.claims",
     "render_claims": "analysis.claims",
-    "importance": "analysis.importance",
+    "importance": "analysis.statistics.importance",
     "Results": "analysis.loading",
     "load": "analysis.loading",
     "Table": "analysis.tables",
     "comparison_table": "analysis.tables",
     "render": "analysis.tables",
     "published": "analysis.publications",
-    "check_published_runs": "analysis.published_ledger",
-    "published_runs": "analysis.published_ledger",
-    "write_published_runs": "analysis.published_ledger",
+    "check_published_runs": "analysis.publications.runs",
+    "published_runs": "analysis.publications.runs",
+    "write_published_runs": "analysis.publications.runs",
     "report": "analysis.reports",
 }
 

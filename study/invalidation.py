@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any
 
+from study.dependencies import run_sources
 from study.plan.select import conditions, split_pairs
 from study.search.records import LedgerRecords
 from study.settling import forget_looks
-from study.wording import run_sources
 from trainables.config import REGISTRIES, RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger

@@ -22,7 +22,7 @@ _POINTS = 120
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from analysis.plots.embedding_maps import EmbeddingGroup
+    from analysis.plots.networks.embedding_maps import EmbeddingGroup
 
 Rows = tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]
 """Embeddings, labels, names of the classes."""
@@ -31,7 +31,7 @@ Rows = tuple[NDArray[np.float32], NDArray[np.int64], tuple[str, ...]]
 def class_map(ledger: Ledger, run_id: str, *, projection: Any, cache: Path) -> "Figure":
     """Training classes and test classes; where the loss has proxies, those of the classes that are drawn, and what the
     synthesis adds to them."""
-    from analysis.plots.embedding_maps import EmbeddingGroup, embedding_map
+    from analysis.plots.networks.embedding_maps import EmbeddingGroup, embedding_map
 
     parts = [run_embeddings(ledger, run_id, part=part, cache=cache).content for part in ("train", "test")]
     seen, unseen = (_some_classes(part) for part in parts)
@@ -46,7 +46,7 @@ def step_map(ledger: Ledger, run_id: str, *, projection: Any, cache: Path) -> "F
     Raises:
         DataError: the run kept no past steps.
     """
-    from analysis.plots.embedding_maps import EmbeddingGroup, embedding_map
+    from analysis.plots.networks.embedding_maps import EmbeddingGroup, embedding_map
 
     kept = kept_run(ledger, run_id)
     past = past_steps(kept)
@@ -82,7 +82,7 @@ def _some_classes(part: EmbeddingsFile) -> Rows:
 
 
 def _proxy_groups(ledger: Ledger, run_id: str, seen: Rows, cache: Path) -> "list[EmbeddingGroup]":
-    from analysis.plots.embedding_maps import EmbeddingGroup
+    from analysis.plots.networks.embedding_maps import EmbeddingGroup
 
     try:
         proxies = run_proxies(ledger, run_id, cache=cache)

@@ -45,7 +45,7 @@ def picture(ledger: Ledger, run_id: str, kind: str, *, projection: str, cache: P
 
 
 def _proxies(ledger: Ledger, run_id: str, cache: Path) -> "Figure":
-    from analysis.plots.similarity import proxy_similarity
+    from analysis.plots.networks.similarity import proxy_similarity
 
     found = run_proxies(ledger, run_id, cache=cache)
     return proxy_similarity(found.weights, found.class_names, title="Class proxies", notes=[f"run {run_id}"])
@@ -53,7 +53,7 @@ def _proxies(ledger: Ledger, run_id: str, cache: Path) -> "Figure":
 
 def _gallery(ledger: Ledger, run_id: str, cache: Path) -> "Figure":
     """Test images drawn at random."""
-    from analysis.plots.retrievals import Picture, retrieval_gallery
+    from analysis.plots.networks.retrievals import Picture, retrieval_gallery
 
     test = run_embeddings(ledger, run_id, part="test", cache=cache)
     queries, searched = _searches(test)
@@ -70,7 +70,7 @@ def _gallery(ledger: Ledger, run_id: str, cache: Path) -> "Figure":
 
 
 def _confusion(ledger: Ledger, run_id: str, cache: Path) -> "Figure":
-    from analysis.plots.retrievals import class_confusion
+    from analysis.plots.networks.retrievals import class_confusion
 
     test = run_embeddings(ledger, run_id, part="test", cache=cache)
     queries, searched = _searches(test)

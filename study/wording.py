@@ -94,12 +94,6 @@ def search_titles(searches: Sequence[Search], ledger: "Ledger") -> dict[str, str
     return {run_id: str(name) for run_id, name in search_names(searches, ledger).items()}
 
 
-def run_sources(cells: Cells) -> dict[str, list[str]]:
-    """Run id -> the runs of the study that it needs, for those that need any."""
-    replicates = (replicate for cell in cells for replicate in cell["replicates"])
-    return {replicate["run_id"]: replicate["sources"] for replicate in replicates if replicate.get("sources")}
-
-
 def _varied(axes_of_cells: Iterable[Mapping[str, Any]]) -> set[str]:
     """Axes with several values."""
     values: dict[str, set[str]] = {}

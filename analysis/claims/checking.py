@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
+from analysis.cells import EMPTY, CellKey, Sample, cell_samples
 from analysis.claims.doubts import doubts, shared_notes
 from analysis.claims.model import ClaimReport, Tested, Verdict
 from analysis.claims.over_classes import with_classes
 from analysis.claims.pairs import Pair, compared_pairs
 from analysis.claims.sentences import sentence
-from analysis.class_intervals import NO_INTERVAL
-from analysis.effects import NO_EFFECT, Effect, paired_effect, unpaired_effect
 from analysis.loading import Results
 from analysis.metrics import Metric, describe
-from analysis.power import seeds_needed
-from analysis.samples import EMPTY, CellKey, Sample, cell_samples
 from analysis.statistics import (
+    NAN,
     Comparison,
     compare_all,
     difference_std,
     minimum_detectable_difference,
+    seeds_needed,
     shared_seeds,
     summarize,
 )
+from analysis.statistics.class_intervals import NO_INTERVAL
+from analysis.statistics.effects import NO_EFFECT, Effect, paired_effect, unpaired_effect
 
-NAN = float("nan")
 _EPSILON = 1e-12
 
 

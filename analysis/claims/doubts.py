@@ -4,11 +4,10 @@ from collections.abc import Iterator, Sequence
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
-from analysis.cells import PlannedCell
+from analysis.cells import PlannedCell, valid_values
 from analysis.claims.model import Tested
-from analysis.devices import device_note
 from analysis.loading import Results
-from analysis.samples import valid_values
+from analysis.protocol.devices import device_note
 from analysis.statistics import minimum_rank_test_p
 
 if TYPE_CHECKING:

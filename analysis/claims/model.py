@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.cells import PlannedCell
 from analysis.claims.pairs import Claim
-from analysis.class_intervals import Interval
-from analysis.effects import Effect
 from analysis.labels import setting_text
 from analysis.metrics import Metric
 from analysis.statistics import Comparison, Summary
+from analysis.statistics.class_intervals import Interval
+from analysis.statistics.effects import Effect
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 
+from analysis.cells import EMPTY, CellKey, Sample, cell_samples
 from analysis.claims.model import Tested
-from analysis.class_intervals import NO_INTERVAL, ClassTable, class_interval, over_both
 from analysis.loading import Results
 from analysis.metrics import Metric
-from analysis.samples import EMPTY, CellKey, Sample, cell_samples
 from analysis.statistics import shared_seeds
+from analysis.statistics.class_intervals import NO_INTERVAL, ClassTable, class_interval, over_both
 
 
 def with_classes(results: Results, comparisons: Sequence[Tested]) -> list[Tested]:

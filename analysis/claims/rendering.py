@@ -83,7 +83,7 @@ def _markdown(report: ClaimReport) -> str:
 
 def _escaped(text: str) -> str:
     """All but code spans."""
-    from analysis.tables.markdown import escape
+    from analysis.tables.formats.markdown import escape
 
     return "`".join(part if index % 2 else escape(part) for index, part in enumerate(text.split("`")))
 

@@ -3,10 +3,9 @@
 from math import isfinite, log10
 
 from analysis.claims.model import Tested
-from analysis.class_intervals import Interval
 from analysis.metrics import Metric
-from analysis.power import MOST_SEEDS
-from analysis.statistics import Comparison
+from analysis.statistics import MOST_SEEDS, Comparison
+from analysis.statistics.class_intervals import Interval
 
 
 def sentence(tested: Tested, *, family: int) -> str:

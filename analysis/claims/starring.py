@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.cells import CellKey
 from analysis.claims.checking import tested_claims
 from analysis.claims.model import Tested
 from analysis.loading import Results
-from analysis.samples import CellKey
 
 _LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 

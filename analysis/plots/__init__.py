@@ -4,56 +4,56 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.plots.bar_charts import bars
-    from analysis.plots.costs import cost_quality
-    from analysis.plots.critical import critical_difference_diagram
-    from analysis.plots.curricula import timelines
-    from analysis.plots.curves import learning_curves
-    from analysis.plots.deformed import robustness
-    from analysis.plots.deltas import forest
-    from analysis.plots.depths import metric_at_k
-    from analysis.plots.embedding_maps import EmbeddingGroup, embedding_map
-    from analysis.plots.heatmaps import heatmap
-    from analysis.plots.histories import search_history
-    from analysis.plots.importances import importance_bars
     from analysis.plots.kinds import Plot, PlotOptions
-    from analysis.plots.landscapes import contours
-    from analysis.plots.parallel import parallel_coordinates
-    from analysis.plots.profile_curves import performance_profiles
+    from analysis.plots.methods.bar_charts import bars
+    from analysis.plots.methods.costs import cost_quality
+    from analysis.plots.methods.critical import critical_difference_diagram
+    from analysis.plots.methods.deformed import robustness
+    from analysis.plots.methods.deltas import forest
+    from analysis.plots.methods.depths import metric_at_k
+    from analysis.plots.methods.profile_curves import performance_profiles
+    from analysis.plots.methods.teachers import teacher_gap
+    from analysis.plots.networks.embedding_maps import EmbeddingGroup, embedding_map
+    from analysis.plots.networks.retrievals import Picture, class_confusion, retrieval_gallery
+    from analysis.plots.networks.similarity import proxy_similarity
+    from analysis.plots.parameters.heatmaps import heatmap
+    from analysis.plots.parameters.histories import search_history
+    from analysis.plots.parameters.importances import importance_bars
+    from analysis.plots.parameters.landscapes import contours
+    from analysis.plots.parameters.parallel import parallel_coordinates
+    from analysis.plots.parameters.sensitivities import sensitivity
     from analysis.plots.registry import PLOTS
-    from analysis.plots.retrievals import Picture, class_confusion, retrieval_gallery
-    from analysis.plots.sensitivities import sensitivity
-    from analysis.plots.similarity import proxy_similarity
-    from analysis.plots.style import save
-    from analysis.plots.teachers import teacher_gap
+    from analysis.plots.shared.style import save
+    from analysis.plots.training.curricula import timelines
+    from analysis.plots.training.curves import learning_curves
 
 _HOMES = {
-    "EmbeddingGroup": "embedding_maps",
+    "EmbeddingGroup": "networks.embedding_maps",
     "PLOTS": "registry",
-    "Picture": "retrievals",
+    "Picture": "networks.retrievals",
     "Plot": "kinds",
     "PlotOptions": "kinds",
-    "bars": "bar_charts",
-    "class_confusion": "retrievals",
-    "contours": "landscapes",
-    "cost_quality": "costs",
-    "critical_difference_diagram": "critical",
-    "embedding_map": "embedding_maps",
-    "forest": "deltas",
-    "heatmap": "heatmaps",
-    "importance_bars": "importances",
-    "learning_curves": "curves",
-    "metric_at_k": "depths",
-    "parallel_coordinates": "parallel",
-    "performance_profiles": "profile_curves",
-    "proxy_similarity": "similarity",
-    "retrieval_gallery": "retrievals",
-    "robustness": "deformed",
-    "save": "style",
-    "search_history": "histories",
-    "sensitivity": "sensitivities",
-    "teacher_gap": "teachers",
-    "timelines": "curricula",
+    "bars": "methods.bar_charts",
+    "class_confusion": "networks.retrievals",
+    "contours": "parameters.landscapes",
+    "cost_quality": "methods.costs",
+    "critical_difference_diagram": "methods.critical",
+    "embedding_map": "networks.embedding_maps",
+    "forest": "methods.deltas",
+    "heatmap": "parameters.heatmaps",
+    "importance_bars": "parameters.importances",
+    "learning_curves": "training.curves",
+    "metric_at_k": "methods.depths",
+    "parallel_coordinates": "parameters.parallel",
+    "performance_profiles": "methods.profile_curves",
+    "proxy_similarity": "networks.similarity",
+    "retrieval_gallery": "networks.retrievals",
+    "robustness": "methods.deformed",
+    "save": "shared.style",
+    "search_history": "parameters.histories",
+    "sensitivity": "parameters.sensitivities",
+    "teacher_gap": "methods.teachers",
+    "timelines": "training.curricula",
 }
 
 __all__ = [

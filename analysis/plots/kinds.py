@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 
     from analysis.loading import Results
 
+    Draw = Callable[["Results", "PlotOptions"], Figure | list[Figure]]
+
+Spread = Literal["interval", "std"]
+
 
 @dataclass(frozen=True)
 class PlotOptions:
@@ -28,7 +32,7 @@ class PlotOptions:
     y: str | None = None
     show: Literal["value", "difference"] = "value"
     methods: tuple[str, ...] | None = None
-    spread: Literal["interval", "std"] | None = None
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -45,5 +49,22 @@ class Plot:
 
     name: str
     summary: str
-    draw: "Callable[[Results, PlotOptions], Figure | list[Figure]]"
+    draw: "Draw"
     about: Callable[[PlotOptions], str] = attrgetter("metric")
+
+
+def drawn_by(function: str, *, spread: Spread | None = None) -> "Draw":
+    """Draws with a function of `analysis.plots` that takes the metric and the methods, found when it is called.
+
+    Args:
+        spread: what its lines and bars show unless asked otherwise; None for a function that shows none.
+    """
+
+    def draw(results: "Results", options: PlotOptions) -> "Figure | list[Figure]":
+        from analysis import plots
+
+        asked = {} if spread is None else {"spread": options.spread or spread}
+        figure: Callable[..., Figure | list[Figure]] = getattr(plots, function)
+        return figure(results, metric=options.metric, methods=options.methods, **asked)
+
+    return draw

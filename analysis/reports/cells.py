@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.cells import PlannedCell, planned_cells
+from analysis.cells import CellKey, PlannedCell, planned_cells
 from analysis.labels import is_missing, setting_text
 from analysis.loading import Results
 from analysis.metrics import Metric, describe
 from analysis.reports.curves import COLORS, Line, Scale, drawing, extent, lines_by_run, number, scale_of
 from analysis.reports.markup import escaped, section, tag, text
-from analysis.samples import CellKey
 
 LOSS = "train_loss"
 

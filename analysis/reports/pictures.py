@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from analysis.loading import Results
 from analysis.plots.drawing import drawn
-from analysis.plots.glyphs import missing_glyphs_told
 from analysis.plots.kinds import PlotOptions
 from analysis.plots.registry import PLOTS
-from analysis.plots.style import style
+from analysis.plots.shared.glyphs import missing_glyphs_told
+from analysis.plots.shared.style import style
 from analysis.reports.markup import bullets, command, escaped, fold, section, tag, text
 from analysis.reports.model import About
 from analysis.reports.progress import as_of

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.labels import enumeration, value_text
 from analysis.loading import Results, Source
-from analysis.protocol import protocol_notes
+from analysis.protocol.notes import protocol_notes
+from analysis.protocol.settling import settling_note
 from analysis.reports.markup import bullets, command, escaped, facts, fold, section, tag, text
 from analysis.reports.model import About
 from analysis.reports.question import spec_text
 from analysis.reports.shell import call, names_of
-from analysis.settling import settling_note
 
 if TYPE_CHECKING:
     import pandas as pd

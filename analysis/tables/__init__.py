@@ -1,11 +1,11 @@
 """Comparison tables: built once, printed as Markdown, LaTeX, HTML, Typst, CSV or on a terminal."""
 
 from analysis.tables.comparison import comparison_table
+from analysis.tables.formats.rendering import FORMATS, render
+from analysis.tables.formats.terminal import terminal
 from analysis.tables.model import Cell, Column, Row, Table
 from analysis.tables.quoted import with_published
-from analysis.tables.rendering import FORMATS, render
 from analysis.tables.stars import with_stars
-from analysis.tables.terminal import terminal
 
 __all__ = [
     "FORMATS",

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.cells import CellKey
 from analysis.labels import MISSING, is_missing, value_text
 from analysis.loading import Results
-from analysis.samples import CellKey
 from analysis.tables.places import Line
 from trainables.errors import DmlStudyError
 from trainables.spelling import nearest

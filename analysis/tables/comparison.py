@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from analysis.cells import PlannedCell, choose_cells, planned_cells
+from analysis.cells import CellKey, PlannedCell, cell_samples, choose_cells, planned_cells
 from analysis.labels import axis_labels, value_text
 from analysis.loading import Results
 from analysis.metrics import DEFAULT_METRICS, SELECTED_ON_TEST, Metric, find_metric
-from analysis.protocol_columns import cell_protocols
-from analysis.samples import CellKey, cell_samples
+from analysis.protocol.columns import cell_protocols
 from analysis.tables.axes import OWN_KEYS, Axes, choose_axes
 from analysis.tables.checks import Check, check_marks, find_checks
 from analysis.tables.merging import merged_studies

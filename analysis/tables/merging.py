@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis.cells import PlannedCell
+from analysis.cells import CellKey, PlannedCell
 from analysis.loading import Results
-from analysis.samples import CellKey
 
 
 def merged_studies(results: Results, cells: Sequence[PlannedCell]) -> tuple[list[PlannedCell], dict[CellKey, str]]:

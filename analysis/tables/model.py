@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from analysis.cells import CellKey
 from analysis.metrics import Metric
-from analysis.samples import CellKey
 from analysis.statistics import Comparison, Summary
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Table:
         headings: of the row labels.
         shown: what stands beside a mean: some of "std", "interval", "n", "delta".
         spans: numbers of leading labels that are printed once where they stay equal from row to row.
-        protocols: the fields of `analysis.protocol_columns` for every cell; a function, since printed tables need none.
+        protocols: the fields of `analysis.protocol.columns` for every cell; a function, since printed tables need none.
     """
 
     title: str
@@ -117,11 +117,11 @@ class Table:
         return long_frame(self)
 
     def _repr_markdown_(self) -> str:
-        from analysis.tables.rendering import render
+        from analysis.tables.formats.rendering import render
 
         return render(self, "markdown")
 
     def _repr_html_(self) -> str:
-        from analysis.tables.rendering import render
+        from analysis.tables.formats.rendering import render
 
         return render(self, "html")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.cells import UNTRAINED, Choice, PlannedCell
+from analysis.cells import EMPTY, UNTRAINED, CellKey, Choice, PlannedCell, Sample, valid_values
 from analysis.labels import enumeration, setting_text
 from analysis.loading import Results
+from analysis.loading.widening import rows_of
 from analysis.metrics import Metric, describe
-from analysis.protocol import protocol_notes
-from analysis.samples import EMPTY, CellKey, Sample, valid_values
-from analysis.settling import settling_note
+from analysis.protocol.notes import protocol_notes
+from analysis.protocol.settling import settling_note
 from analysis.statistics import (
     GENEROUS_FROM,
     best_sample,
@@ -22,7 +22,6 @@ from analysis.statistics import (
     shared_seeds,
 )
 from analysis.tables.model import Cell, Table
-from analysis.widening import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.cells import UNTRAINED
+from analysis.cells import EMPTY, UNTRAINED, CellKey, Sample
 from analysis.metrics import Metric
-from analysis.samples import EMPTY, CellKey, Sample
 from analysis.statistics import Comparison, bold_cells, compare_all, second_best, summarize
 from analysis.tables.axes import Axes, value
 from analysis.tables.model import Cell, Column

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.cells import UNTRAINED, PlannedCell
+from analysis.cells import UNTRAINED, CellKey, PlannedCell, Sample
 from analysis.labels import axis_labels, value_text
 from analysis.metrics import Metric
-from analysis.samples import CellKey, Sample
 from analysis.tables.axes import Axes, value
 from analysis.tables.model import Column
 

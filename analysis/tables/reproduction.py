@@ -5,12 +5,12 @@ from itertools import product
 from math import isfinite
 from typing import TYPE_CHECKING, Protocol
 
+from analysis.cells import CellKey
 from analysis.labels import enumeration
 from analysis.loading import Results
 from analysis.publications import Record
-from analysis.samples import CellKey
 from analysis.statistics import compare_summaries, known_summary
-from analysis.tables.layout import delta_texts
+from analysis.tables.formats.layout import delta_texts
 from analysis.tables.model import Cell, Table
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from analysis.samples import CellKey
+from analysis.cells import CellKey
 from analysis.tables.model import Cell, Table
 
 Stars = Mapping[tuple[CellKey, CellKey, str], str]

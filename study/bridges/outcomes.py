@@ -11,7 +11,7 @@ from trainables.ledger import Ledger
 from trainables.training.cutoffs import Curve
 
 if TYPE_CHECKING:
-    from analysis.samples import Sample
+    from analysis.cells import Sample
 
 Row = Mapping[str, Any]
 State = Literal["complete", "pruned", "failed", "unfinished"]
@@ -99,8 +99,8 @@ class Outcomes:
 
     @cached_property
     def _samples(self) -> "dict[str, dict[int, Sample]]":
+        from analysis.cells import cell_samples
         from analysis.loading import Results, Source
-        from analysis.samples import cell_samples
 
         if not self._rows or not self._plan["cells"]:
             return {}

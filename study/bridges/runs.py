@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from analysis.labels import plain_value
-from analysis.widening import leaves
+from analysis.loading.widening import leaves
 from study.bridges.targets import distinct
 from study.wording import RunName, run_names, search_names
 from trainables.errors import DmlStudyError

@@ -2,9 +2,11 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 from study.bars import DataBars
 from study.studies import find_spec
@@ -39,6 +41,27 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}; choose another place") from error
+
+
+def print_or_write(text: str, output: Path | None) -> None:
+    """To a file where one was named, else to standard output."""
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        typer.echo(f"wrote {output}")
+
+
+def by_suffix(output: Path | None, formats: Mapping[str, str]) -> str | None:
+    """The format that a file's name asks for; None without a file.
+
+    Raises:
+        ConfigError: a suffix that stands for none.
+    """
+    if output is not None and output.suffix not in formats:
+        known = ", ".join(formats)
+        raise ConfigError(f"--output {output}: its suffix should be one of {known}, or --format says what to write")
+    return None if output is None else formats[output.suffix]
 
 
 def cache_folder(cache: Path | None) -> Path:

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from study.cli.options import one_of
-from study.cli.reporting import Studies
+from study.cli import options
 
 _FORMATS = {".md": "markdown", ".csv": "csv", ".json": "json", ".txt": "text"}
 
 
 def compare(
-    studies: Studies,
+    studies: options.Studies,
     claim: Annotated[
         list[str] | None,
         typer.Option(
@@ -52,13 +51,12 @@ def compare(
             "--format",
             "-f",
             metavar="FORMAT",
-            callback=one_of(*_FORMATS.values()),
+            callback=options.one_of(*_FORMATS.values()),
             help="text, markdown, csv or json; by default what the file's suffix says, else text.",
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write to this .md, .csv, .json or .txt file instead."),
+        Path | None, options.output("FILE", "Write to this .md, .csv, .json or .txt file instead.")
     ] = None,
 ) -> None:
     """Test the study's claims: a sentence for each comparison, why to doubt it, and how many more seeds it takes.
@@ -66,16 +64,11 @@ def compare(
     Without claims, every method is compared with its baseline: an exploration, whose p-values are hints.
     """
     from analysis.claims import check_claims, render_claims
-    from study.cli.common import write_text
-    from study.cli.reporting import by_suffix, load_results
+    from study.cli.common import by_suffix, print_or_write
+    from study.cli.finding import load_results
 
     format_ = format_ or by_suffix(output, _FORMATS) or "text"
     report = check_claims(
         load_results(studies), claims=claim, metrics=metric, best=best, alpha=alpha, negligible=negligible
     )
-    text = render_claims(report, format_)
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        write_text(output, text)
-        typer.echo(f"wrote {output}")
+    print_or_write(render_claims(report, format_), output)

@@ -147,9 +147,7 @@ def show(
     dataset: Dataset,
     spec: Spec = None,
     set_: Set = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE.png", help="`<dataset>.png` by default.")
-    ] = None,
+    output: Annotated[Path | None, options.output("FILE.png", "`<dataset>.png` by default.")] = None,
     classes: Annotated[int, typer.Option(min=1, max=100, help="Classes of each split, a row each.")] = 5,
     images: Annotated[int, typer.Option(min=1, max=100, help="Images of each class.")] = 8,
     cache: options.Cache = None,

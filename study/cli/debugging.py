@@ -117,7 +117,7 @@ def _is_complete(found: FoundRun) -> bool:
 
 
 def _compare(trained: "Tables", found: FoundRun) -> None:
-    from study.cli.comparison_view import report
+    from study.cli.views.comparison import report
     from study.comparison import Tables, compare
 
     report(compare(Tables.of(found.ledger, found.run_id), trained), title=f"run {found.run_id}")

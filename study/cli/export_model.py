@@ -103,7 +103,7 @@ def _part(split: str) -> Any:
 def _protocol(found: "FoundRun") -> str:
     """How the run's numbers were made; nothing for one that left the plan."""
     import analysis
-    from analysis.protocol import protocol_notes
+    from analysis.protocol.notes import protocol_notes
 
     if not found.ledger.exists("plan.json"):
         return ""

@@ -12,6 +12,7 @@ from trainables.ledger import Ledger
 from trainables.ledger.places import Place, is_address
 
 if TYPE_CHECKING:
+    from analysis import Results
     from trainables.config import RunConfig
 
 
@@ -29,6 +30,13 @@ def open_ledger(target: str, results: Place | None) -> Ledger:
     if results is None and isinstance(folder, Path) and not folder.is_dir():
         raise NotFoundError(f"no results in {folder}; `dml-study run {spec_argument(target)}` makes them")
     return Ledger.open(folder)
+
+
+def load_results(studies: list[str]) -> "Results":
+    """The results of studies as a user names them."""
+    import analysis
+
+    return analysis.load([open_ledger(study, None).location for study in studies])
 
 
 def _results_of(target: str) -> Place:

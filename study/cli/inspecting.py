@@ -81,7 +81,7 @@ def _print_runs(console: "Console", state: str, runs: Mapping[str, str], titles:
 def show(run: options.Run, results: options.Results = None) -> None:
     """Show one run: its metrics, times, provenance and configuration."""
     from study.cli.finding import find_run
-    from study.cli.run_view import print_run
+    from study.cli.views.run import print_run
 
     print_run(find_run(run, results))
 

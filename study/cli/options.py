@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,14 @@ def one_of(*known: str) -> Callable[[str | None], str | None]:
     return check
 
 
+def output(metavar: str, description: str) -> Any:
+    """The option `--output`, of a file or a folder."""
+    return typer.Option("--output", "-o", metavar=metavar, help=description)
+
+
+Studies = Annotated[
+    list[str], typer.Argument(metavar="STUDY...", help="Results folders, specs, or names of studies in `results/`.")
+]
 Spec = Annotated[
     str, typer.Argument(metavar="SPEC", help="The study's YAML file, or the name of a shipped study such as `demo`.")
 ]

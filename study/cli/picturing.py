@@ -26,10 +26,7 @@ def plot_run(
     projection: Annotated[
         str, typer.Option(metavar="NAME", callback=one_of("tsne", "pca"), help="Of maps: tsne or pca.")
     ] = "tsne",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="By default `<results>/plots`."),
-    ] = None,
+    output: Annotated[Path | None, options.output("FOLDER", "By default `<results>/plots`.")] = None,
     results: options.Results = None,
     cache: options.Cache = None,
     plugin: options.Plugins = None,

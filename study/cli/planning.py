@@ -59,7 +59,7 @@ def plan(
 ) -> None:
     """Show the cells and replicates of a study, what its ledger already has, and what the rest will cost."""
     from study.cli.common import open_plan, results_folder
-    from study.cli.plan_view import print_explanation, print_plan
+    from study.cli.views.plan import print_explanation, print_plan
     from trainables.ledger import Ledger
     from trainables.ledger.folder import has_results
 

@@ -59,8 +59,8 @@ def _print_csv(records: Sequence[Mapping[str, str]]) -> None:
 
 
 def _print(records: Sequence[Mapping[str, str]]) -> None:
-    from study.cli.columns import Column, print_columns
     from study.cli.common import console_out
+    from study.cli.views.columns import Column, print_columns
 
     def column(heading: str, texts: list[str], *, right: bool = False) -> Column:
         return Column(heading, texts, right)

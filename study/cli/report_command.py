@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from study.cli.reporting import Studies
+from study.cli import options
 
 
 def report(
-    studies: Studies,
+    studies: options.Studies,
     metric: Annotated[
         str | None,
         typer.Option("--metric", "-m", metavar="METRIC", help="Of the figures; by default what selects epochs."),
@@ -23,11 +23,8 @@ def report(
     ] = 10,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="By default `<results>/report.html`, `report/<study>.html` for results with an address.",
+        options.output(
+            "FILE", "By default `<results>/report.html`, `report/<study>.html` for results with an address."
         ),
     ] = None,
 ) -> None:

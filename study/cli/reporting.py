@@ -1,20 +1,17 @@
 """`table` and `plot`: from ledgers to what a paper shows, finished study or not."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from study.cli.options import one_of
+from study.cli import options
+from study.cli.options import Studies, one_of
 
 if TYPE_CHECKING:
     from analysis import Results, Table
     from analysis.plots import PlotOptions
 
-Studies = Annotated[
-    list[str], typer.Argument(metavar="STUDY...", help="Results folders, specs, or names of studies in `results/`.")
-]
 Metrics = Annotated[
     list[str] | None,
     typer.Option("--metric", "-m", metavar="METRIC", help="map_at_r, recall_at_2, ...; may be repeated."),
@@ -123,16 +120,13 @@ def table(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Write to this .md, .tex, .html, .typ or .csv file instead of the terminal.",
-        ),
+        options.output("FILE", "Write to this .md, .tex, .html, .typ or .csv file instead of the terminal."),
     ] = None,
 ) -> None:
     """Compare methods: mean and standard deviation over seeds, differences to baselines, bold by significance."""
     from analysis import comparison_table
+    from study.cli.common import by_suffix
+    from study.cli.finding import load_results
 
     format_ = format_ or by_suffix(output, _FORMATS)
     results = load_results(studies)
@@ -161,40 +155,15 @@ def _listed(text: str | None) -> list[str] | None:
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
 
 
-def load_results(studies: list[str]) -> "Results":
-    """The results of studies as a user names them."""
-    import analysis
-    from study.cli.finding import open_ledger
-
-    return analysis.load([open_ledger(study, None).location for study in studies])
-
-
-def by_suffix(output: Path | None, formats: Mapping[str, str]) -> str | None:
-    """The format that a file's name asks for; None without a file.
-
-    Raises:
-        ConfigError: a suffix that stands for none.
-    """
-    from trainables.errors import ConfigError
-
-    if output is not None and output.suffix not in formats:
-        known = ", ".join(formats)
-        raise ConfigError(f"--output {output}: its suffix should be one of {known}, or --format says what to write")
-    return None if output is None else formats[output.suffix]
-
-
 def _print(built: "Table", format_: str | None, output: Path | None) -> None:
     from analysis import render
     from analysis.tables import terminal
-    from study.cli.common import console_out, write_text
+    from study.cli.common import console_out, print_or_write
 
     if format_ is None:
         console_out().print(terminal(built))
-    elif output is None:
-        typer.echo(render(built, format_), nl=False)
     else:
-        write_text(output, render(built, format_))
-        typer.echo(f"wrote {output}")
+        print_or_write(render(built, format_), output)
 
 
 def _known_kinds(kinds: list[str] | None) -> list[str] | None:
@@ -244,11 +213,8 @@ def plot(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="Folder, or one file; by default `<results>/plots`, `plots/<study>` for results with an address.",
+        options.output(
+            "PATH", "Folder, or one file; by default `<results>/plots`, `plots/<study>` for results with an address."
         ),
     ] = None,
 ) -> None:
@@ -256,7 +222,7 @@ def plot(
     from analysis.plots import PlotOptions
     from study.cli.common import folder_beside
     from study.cli.drawing import draw
-    from study.cli.finding import open_ledger
+    from study.cli.finding import load_results, open_ledger
     from study.wording import relative
 
     results = load_results(studies)

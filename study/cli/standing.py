@@ -39,8 +39,7 @@ class Standing:
 
     def blocked(self) -> set[str]:
         """Runs that need one that failed, or one that is blocked itself."""
-        from study.plan import blocked
-        from study.wording import run_sources
+        from study.dependencies import blocked, run_sources
 
         return blocked(run_sources(self.plan["cells"]), self.states)
 
@@ -54,7 +53,7 @@ class Standing:
 
     def time_left(self, blocked: Collection[str]) -> str:
         """By the timings of runs that ended, and how many are at work."""
-        from study.cli.cost_view import time_left
+        from study.cli.views.costs import time_left
 
         waiting = {run_id: 0.0 for run_id in self.titles if run_id not in self.states and run_id not in blocked}
         lives = [live for live in self._lives if live["run_id"] in waiting]
@@ -75,8 +74,8 @@ class Standing:
 
     def lines(self) -> list[str]:
         """How far searches and claims are, what was spent, and what is left."""
-        from study.cli.cost_view import cost_lines
-        from study.cli.packing_view import retried_lines
+        from study.cli.views.costs import cost_lines
+        from study.cli.views.packing import retried_lines
 
         costs = [*cost_lines(self.costs), self.time_left(self.blocked()), *retried_lines(self.ledger)]
         return [*self.searches, *_settling(self.plan), *filter(None, costs)]
@@ -89,7 +88,7 @@ class Standing:
         return f"{names[0]} is at work (start {self.drivers[0].generation})" if names else self._next()
 
     def _next(self) -> str:
-        from study.cli.settling_view import due_for_a_look
+        from study.cli.views.settling import due_for_a_look
         from study.wording import results_argument, spec_argument
 
         show = f"next: `dml-study table {results_argument(self.ledger.location)}`"
@@ -114,7 +113,7 @@ def standing(ledger: "Ledger") -> Standing:
     titles = run_titles(plan["cells"])
     searches: list[str] = []
     if plan.get("searches"):
-        from study.cli.search_view import search_states
+        from study.cli.views.searches import search_states
         from study.wording import search_titles
 
         titles = {**search_titles(plan["searches"], ledger), **titles}
@@ -124,7 +123,7 @@ def standing(ledger: "Ledger") -> Standing:
 
 
 def _settling(plan: Mapping[str, Any]) -> list[str]:
-    from study.cli.settling_view import settling_lines
+    from study.cli.views.settling import settling_lines
 
     return list(settling_lines(plan["settling"])) if "settling" in plan else []
 

@@ -3,12 +3,15 @@
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from study.costs.budget import Budget
 from study.costs.costs import COLUMNS_READ, COSTS_KEY, cost_of, read_costs
 from study.costs.estimate import works
-from study.plan import PlannedRun
-from study.spec.model import Budget
 from trainables.ledger import Ledger
+
+if TYPE_CHECKING:
+    from study.plan import PlannedRun
 
 
 class CostBook:
@@ -20,7 +23,7 @@ class CostBook:
         if budget is not None and budget != self.costs.budget:
             self.costs = replace(self.costs, budget=budget)
 
-    def expect(self, runs: Iterable[PlannedRun]) -> None:
+    def expect(self, runs: "Iterable[PlannedRun]") -> None:
         """Notes what runs are planned."""
         found = works(runs)
         with self._lock:

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from study.spec.model import Budget
-from trainables.config import RunConfig
+from study.costs.budget import Budget
 from trainables.ledger import Ledger, MissingKeyError
+
+if TYPE_CHECKING:
+    from trainables.config import RunConfig
 
 COSTS_KEY = "costs.json"
 VERSION = 1
@@ -161,7 +163,7 @@ COLUMNS_READ = (
 )
 
 
-def work_of(run: RunConfig, *, gpus: float, cpus: float) -> Work:
+def work_of(run: "RunConfig", *, gpus: float, cpus: float) -> Work:
     """A run's kind and length."""
     run = run.simplified()
     loss = run.strategy.objective or run.loss.name

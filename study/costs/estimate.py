@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from study.costs.costs import Costs, Work, work_of
-from study.plan import PlannedRun, Resources
+
+if TYPE_CHECKING:
+    from study.plan import PlannedRun, Resources
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Estimate:
         seconds: of the others, one after the other.
     """
 
-    resources: Resources
+    resources: "Resources"
     runs: int
     unknown: int
     seconds: float
@@ -30,7 +33,7 @@ class Estimate:
         return min(places)
 
 
-def works(runs: Iterable[PlannedRun]) -> dict[str, Work]:
+def works(runs: "Iterable[PlannedRun]") -> dict[str, Work]:
     """Run id -> kind and length, for many runs of few kinds."""
     known: dict[tuple[int, float, float], Work] = {}
     found: dict[str, Work] = {}
@@ -42,7 +45,7 @@ def works(runs: Iterable[PlannedRun]) -> dict[str, Work]:
     return found
 
 
-def estimates(runs: Iterable[PlannedRun], costs: Costs) -> list[Estimate]:
+def estimates(runs: "Iterable[PlannedRun]", costs: Costs) -> list[Estimate]:
     """What runs will cost, one sum for each kind of resources."""
     listed = list(runs)
     by_id = works(listed)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from study.costs.budget import Budget
 from study.costs.costs import Cost
-from study.spec.model import Budget
 
 _HOUR = 3600.0
 

@@ -19,7 +19,7 @@ from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions, Summary, summarised
 from study.launch.trials import Parts, configuration_of, session_of, train
 from study.launch.tuning import Tuning, opened, put_aside, unfinished
-from study.packing import Packing
+from study.packing.packing import Packing
 from study.plan import Plan, PlannedRun, due_runs
 from study.plan.shards import runs_of
 from study.search import Search, SearchHistory, Task
@@ -37,12 +37,14 @@ class _Work:
 
     Attributes:
         plan: with the cells of all searches that are over.
+        history: what the plan was read through.
         before: how the ledger's runs had ended when the launch began, and those copied since.
         adopted: runs copied from sibling studies.
         begun: runs that were due in some round; none is due twice.
     """
 
     plan: Plan
+    history: SearchHistory
     before: dict[str, Commit]
     adopted: int = 0
     begun: set[str] = field(default_factory=set)
@@ -110,13 +112,13 @@ def _begin(plan: Plan, parts: Parts, *, spec_text: str) -> _Work:
     """Looks at what there is, and writes down what is planned."""
     ledger = parts.ledger
     before = ledger.commits()
-    plan, _ = opened(plan, ledger)
+    plan, history = opened(plan, ledger)
     ledger.put("spec.yaml", spec_text.encode())
     ledger.write_plan(plan.record())
     ledger.sweep()
     parts.book.expect(_all_runs(plan))
     parts.book.save()
-    return _Work(plan, before)
+    return _Work(plan, history, before)
 
 
 def _all_runs(plan: Plan) -> Iterator[PlannedRun]:
@@ -127,18 +129,20 @@ def _all_runs(plan: Plan) -> Iterator[PlannedRun]:
 def _search(work: _Work, parts: Parts) -> None:
     """Trains the settings of tuned methods until every search has chosen one; then the plan has their cells."""
     ledger, options = parts.ledger, parts.options
-    if not work.plan.searches:
+    plan, history = work.plan, work.history
+    if not plan.searches:
         return
-    retry = options.retry_failed
-    put_aside(work.plan, ledger, policy=options.policy, retry_failed=retry, only=options.only)
-    plan, history = opened(work.plan, ledger)
+    if options.policy == "always" or options.retry_failed:
+        put_aside(plan, ledger, policy=options.policy, retry_failed=options.retry_failed, only=options.only)
+        plan, history = opened(plan, ledger)
     for search in plan.searches:
         for difference in search.differences():
             _tell(f"warning: {difference}")
     if searches := unfinished(plan, options.only):
         _tune(searches, history, plan=plan, parts=parts)
-    work.plan, _ = opened(plan, ledger)
-    ledger.write_plan(work.plan.record())
+        plan, _ = opened(plan, ledger)
+    work.plan = plan
+    ledger.write_plan(plan.record())
 
 
 def _tune(searches: Sequence[Search], history: SearchHistory, *, plan: Plan, parts: Parts) -> None:

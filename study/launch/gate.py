@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study.costs import Cost, CostBook, Spent, reached, spent
+from study.costs.budget import Budget
 from study.launch.signals import StopRequest
-from study.spec.model import Budget
 
 _ENDING_SECONDS = 10.0
 """For Ray to end, and for the ledger to be tidied up."""

@@ -2,17 +2,16 @@
 
 import socket
 import sys
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+
+from study.launch.background import Background
 
 _INTERVAL_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0
 _MISSES = 2
 
 
-class HeadWatch:
+class HeadWatch(Background):
     """Knocks at the head of a cluster, in a thread, for as long as a launch uses it."""
 
     def __init__(
@@ -24,29 +23,19 @@ class HeadWatch:
             tell: gets the message; by default it goes to standard error.
             interval: seconds between knocks.
         """
-        self._address, self._tell, self._interval = address, tell or _to_standard_error, interval
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="head watch", daemon=True)
+        super().__init__("head watch", interval=interval)
+        self._address, self._tell = address, tell or _to_standard_error
+        self._misses = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-
-    def _work(self) -> None:
-        misses = 0
-        while not self._ended.wait(self._interval):
-            misses = 0 if self._answers() else misses + 1
-            if misses == _MISSES:
-                self._tell(
-                    f"warning: the head of the Ray cluster, {self._address}, does not answer any more; unless it comes "
-                    "back within a minute this command ends. Nothing is lost: start it again, on any cluster that "
-                    "sees the results folder, and it goes on"
-                )
+    def again(self) -> None:
+        """One knock."""
+        self._misses = 0 if self._answers() else self._misses + 1
+        if self._misses == _MISSES:
+            self._tell(
+                f"warning: the head of the Ray cluster, {self._address}, does not answer any more; unless it comes "
+                "back within a minute this command ends. Nothing is lost: start it again, on any cluster that sees the "
+                "results folder, and it goes on"
+            )
 
     def _answers(self) -> bool:
         host, _, port = self._address.rpartition(":")

@@ -1,6 +1,5 @@
 """The live view of a launch: one quiet table on a terminal, a line per finished run elsewhere."""
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.live import Live
 
+from study.launch.background import Background
 from study.launch.signals import StopRequest
 from study.launch.snapshot import Snapshot, live_table
 from study.plan import Plan, PlannedRun
@@ -25,7 +25,7 @@ _UNTRAINED_EPOCHS = 0.5
 Record = Mapping[str, Any]
 
 
-class LiveView:
+class LiveView(Background):
     """Reads the ledger's names and advisory files once a second, in a thread of its own."""
 
     def __init__(
@@ -43,6 +43,7 @@ class LiveView:
             due: runs that are known to be trained; `extend` adds more.
             headline: instead of the counts of the plan.
         """
+        super().__init__("live-view", interval=_POLL_SECONDS)
         self._headline = headline
         self._ahead = 0
         self._plan, self._ledger, self._stop = plan, ledger, stop
@@ -52,8 +53,6 @@ class LiveView:
         self._told: set[str] = set()
         self._began: dict[str, float] = {}
         self._summed_up = time.monotonic()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="live-view", daemon=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
 
     def extend(self, runs: Sequence[PlannedRun], *, titles: Mapping[str, str], ahead: int) -> None:
@@ -78,21 +77,20 @@ class LiveView:
         if self._console.is_terminal:
             self._live.start()
             self._look()
-        self._thread.start()
-        return self
+        return super().__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        super().__exit__(kind, error, trace)
         self._thread.join(timeout=10)
         self._live.stop()
         self._tell(self._finished())
 
-    def _watch(self) -> None:
-        while not self._ended.wait(_POLL_SECONDS):
-            with suppress(LedgerError):  # the launch meets it too, and says so: a view ends nothing
-                self._look()
+    def again(self) -> None:
+        """One look, by the thread."""
+        with suppress(LedgerError):  # the launch meets it too, and says so: a view ends nothing
+            self._look()
 
     def _look(self) -> None:
         now = self._snapshot()

@@ -13,7 +13,7 @@ from study.launch.machines import Machines
 from study.launch.places import environment, places
 from study.launch.signals import StopRequest
 from study.launch.summary import LaunchOptions
-from study.packing import Packing
+from study.packing.packing import Packing
 from study.plan import Plan, PlannedRun, Resources
 from trainables.ledger import Ledger
 from trainables.ledger.lease import Lease

@@ -1,7 +1,7 @@
 """From a spec to runs: cells, replicates, content-addressed runs, and which of them are due."""
 
 from study.plan.build import build_plan
-from study.plan.due import blocked, blocked_runs, due_runs
+from study.plan.due import blocked_runs, due_runs
 from study.plan.explain import explain
 from study.plan.plan import Cell, Counts, Plan, PlannedRun
 from study.plan.select import fitting_searches, one_cell
@@ -13,7 +13,6 @@ __all__ = [
     "Plan",
     "PlannedRun",
     "Resources",
-    "blocked",
     "blocked_runs",
     "build_plan",
     "due_runs",

@@ -1,8 +1,9 @@
 """Which runs of a plan are due, given what the ledger has."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
+from study.dependencies import blocked
 from study.plan.plan import Plan, PlannedRun
 from study.plan.select import fitting_cells, fitting_searches
 from trainables.errors import ConfigError
@@ -62,20 +63,6 @@ def blocked_runs(plan: Plan, commits: Mapping[str, Commit]) -> set[str]:
     """Runs that cannot start, because a run that they need failed, or is blocked itself."""
     sources = {run.run_id: run.sources for run in plan.runs.values() if run.sources}
     return blocked(sources, {run_id: commit.status for run_id, commit in commits.items()})
-
-
-def blocked(sources: Mapping[str, Collection[str]], states: Mapping[str, str]) -> set[str]:
-    """Runs without a result that need one that failed, directly or not.
-
-    Args:
-        sources: run id -> the runs that it needs.
-        states: final status of committed runs.
-    """
-    stopped = {run_id for run_id, state in states.items() if state == "failed"}
-    waiting = {run_id: needed for run_id, needed in sources.items() if states.get(run_id) != "complete"}
-    while more := {run_id for run_id, needed in waiting.items() if not stopped.isdisjoint(needed)} - stopped:
-        stopped |= more
-    return {run_id for run_id in stopped if states.get(run_id) != "failed"}
 
 
 def _needed_sources(

@@ -1,10 +1,10 @@
 """The axes of a study."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from study.spec import sections
-from study.spec.document import At, Document
+from study.spec.document import At, Document, leaves
 from study.spec.errors import Problems, shown
 from study.spec.model import SpecFile
 from study.spec.settings import Aliases, Layer
@@ -16,7 +16,7 @@ def read_axes(files: Sequence[tuple[Document, SpecFile]], aliases: Aliases, prob
     found: dict[str, tuple[Any, At]] = {}
     for document, file in files:
         seen: set[str] = set()
-        for key, values, at in _flat(file.compare, At(document) / "compare"):
+        for key, values, at in leaves(file.compare, At(document) / "compare"):
             if key in seen:
                 problems.add(at.place, at.key, "stands twice; keep one")
             seen.add(key)
@@ -24,15 +24,6 @@ def read_axes(files: Sequence[tuple[Document, SpecFile]], aliases: Aliases, prob
     layer = Layer("compare", aliases, problems)
     axes = (_axis(key, values, at, layer) for key, (values, at) in found.items() if values is not None)
     return tuple(axis for axis in axes if axis is not None)
-
-
-def _flat(data: Mapping[str, Any], at: At) -> Iterator[tuple[str, Any, At]]:
-    for key, value in data.items():
-        if isinstance(value, dict):
-            for inner, values, here in _flat(value, at / key):
-                yield f"{key}.{inner}".removesuffix(".name"), values, here
-        else:
-            yield key.removesuffix(".name"), value, at / key
 
 
 def _axis(key: str, values: Any, at: At, layer: Layer) -> Axis | None:

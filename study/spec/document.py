@@ -4,7 +4,7 @@ Scalars follow YAML 1.2: `1e-4` is a number, `no` and `12:30` are text, and a da
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,16 @@ class At:
     def key(self) -> str:
         text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.path)
         return text.removeprefix(".")
+
+
+def leaves(data: Mapping[str, Any], at: At) -> Iterator[tuple[str, Any, At]]:
+    """Dotted keys of nested mappings, their values, and where they stand; `loss.name` is `loss`."""
+    for key, value in data.items():
+        if isinstance(value, dict):
+            for inner, leaf, here in leaves(value, at / key):
+                yield f"{key}.{inner}".removesuffix(".name"), leaf, here
+        else:
+            yield key.removesuffix(".name"), value, at / key
 
 
 def read_document(path: Path, *, file: str, layer: str = "") -> Document:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from study.costs.budget import Budget
 from study.spec import consistency
 from study.spec.chain import read_chain
 from study.spec.checks import checked
@@ -13,7 +14,7 @@ from study.spec.document import At, Document
 from study.spec.errors import Problems
 from study.spec.merge import Files, base_settings, last, merged, place_of, replication, stages
 from study.spec.methods import read_methods
-from study.spec.model import Budget, Resources, SpecFile, TuneStage
+from study.spec.model import Resources, SpecFile, TuneStage
 from study.spec.overrides import LAYER, parse_overrides
 from study.spec.rules import ConditionReader, read_exclusions, read_rules
 from study.spec.settings import Layer

@@ -4,6 +4,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from study.costs.budget import Budget
 from study.spec.sections import RESERVED, sections
 from study.spec.values import Bytes, Fuse, Gpus, Names, Numbers, Scheduler
 from trainables.parts import Config
@@ -142,14 +143,6 @@ class Stages(Config):
 
     tune: TuneStage | None = None
     confirm: ConfirmStage | None = None
-
-
-class Budget(Config):
-    """Where a study stops starting runs."""
-
-    gpu_hours: float | None = Field(None, gt=0)
-    wall_hours: float | None = Field(None, gt=0)
-    runs: int | None = Field(None, ge=1)
 
 
 class RuleFile(Config):

@@ -1,10 +1,10 @@
 """Rules and exclusions: conditions on cells, and what they change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from study.spec import sections
-from study.spec.document import At, Document
+from study.spec.document import At, Document, leaves
 from study.spec.errors import Problems
 from study.spec.model import SpecFile
 from study.spec.overrides import LAYER
@@ -24,7 +24,7 @@ class ConditionReader:
 
     def condition(self, data: Mapping[str, Any], at: At) -> Condition:
         keys = []
-        for key, raw, here in _flat(data, at):
+        for key, raw, here in leaves(data, at):
             values = tuple(raw) if isinstance(raw, list) else (raw,)
             wrong = self._wrong_key(key) or next(
                 filter(None, (self._wrong_value(key, value) for value in values)), None
@@ -93,15 +93,6 @@ def read_exclusions(files: Sequence[tuple[Document, SpecFile]], reader: Conditio
 def _replaces(document: Document, file: SpecFile, key: str) -> bool:
     """Lists of files add up; a list from the command line stands for itself."""
     return document.layer == LAYER and key in file.model_fields_set
-
-
-def _flat(data: Mapping[str, Any], at: At) -> Iterator[tuple[str, Any, At]]:
-    for key, value in data.items():
-        if isinstance(value, dict):
-            for inner, raw, here in _flat(value, at / key):
-                yield f"{key}.{inner}".removesuffix(".name"), raw, here
-        else:
-            yield key.removesuffix(".name"), value, at / key
 
 
 def _first_key(section: str) -> str:

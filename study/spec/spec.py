@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from study.costs.budget import Budget
 from study.spec.errors import Place
-from study.spec.model import Budget, Resources, Stages, TuneStage, UntilSettled
+from study.spec.model import Resources, Stages, TuneStage, UntilSettled
 from study.spec.settings import Setting
 from study.spec.tune import Dimension
 

@@ -16,6 +16,10 @@ def texts_in(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(Text) if text.get_text()]
 
 
+def line(figure: Figure, label: str, panel: int = 0) -> Any:
+    return next(each for each in figure.axes[panel].lines if each.get_label() == label)
+
+
 def _beyond_the_axis(ax: Any) -> list[Text]:
     """Labels of ticks outside the limits: they exist and are not drawn."""
     result = []

@@ -3,8 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from study_in_memory import Study
+
+import analysis
+from analysis import plots
 
 
 def _modules_after(code: str) -> set[str]:
@@ -16,6 +21,13 @@ def _modules_after(code: str) -> set[str]:
 def test_import_is_light() -> None:
     loaded = _modules_after("import analysis")
     assert not loaded & {"torch", "ray", "pandas", "matplotlib", "scipy", "pyarrow", "numpy"}
+
+
+@pytest.mark.parametrize("package", [analysis, plots])
+def test_names_stay_what_they_are_once_their_modules_are_loaded(package: ModuleType) -> None:
+    """A module `analysis.importance` would take the place of the function `analysis.importance`."""
+    first = {name: getattr(package, name) for name in package.__all__}
+    assert {name: getattr(package, name) for name in package.__all__} == first
 
 
 def test_tables_and_figures_need_neither_torch_nor_ray_nor_pyplot(tmp_path: Path) -> None:

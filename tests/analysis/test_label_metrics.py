@@ -7,7 +7,7 @@ from study_in_memory import PROTOCOL, Study
 
 from analysis.metrics import describe
 from analysis.tables import comparison_table, render
-from analysis.tables.layout import lay_out
+from analysis.tables.formats.layout import lay_out
 from trainables.metrics import best, lower_is_better, needs_targets, sign
 from trainables.training.config import Metric
 

@@ -15,7 +15,7 @@ from analysis.claims import render_claims
 from analysis.loading import Results
 from analysis.plots import PLOTS, PlotOptions
 from analysis.tables import terminal
-from analysis.tables.rendering import FORMATS
+from analysis.tables.formats.rendering import FORMATS
 from trainables.errors import DmlStudyError
 
 NO_RESULT = re.compile(r"(?<![\w-])[-−+±]?(nan|inf|none|nat)(?![\w-])", re.IGNORECASE)

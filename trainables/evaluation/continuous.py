@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from trainables.datasets.targets import Targets
-from trainables.evaluation.retrieval import Retrieval, averaged, check_set, held_at_once
-from trainables.evaluation.scoring import Distance, scorer
+from trainables.evaluation.ranking import check_set
+from trainables.evaluation.retrieval import Retrieval, averaged
+from trainables.evaluation.scoring import Distance, held_at_once, scorer
 
 __all__ = ["label_report"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.evaluation.names import CLUSTERING, DEFAULT_METRICS, MetricName, metric_name
-from trainables.evaluation.retrieval import Ranking, check_set, rankings
+from trainables.evaluation.ranking import Ranking, check_set, rankings
 from trainables.evaluation.scoring import PREPARED, Distance
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     Numbers = Tensor | ArrayLike
 
 __all__ = ["score"]
-
-_WHOLE_RANKING = ("map", "mrr")
 
 
 @torch.no_grad()
@@ -85,12 +83,18 @@ def _ranked(
     names: Sequence[MetricName],
     distance: Distance,
 ) -> dict[str, float]:
-    whole = any(name.kind in _WHOLE_RANKING for name in names)
-    depth = None if whole else max((name.k or 1 for name in names), default=1)
+    size, depths = len(embeddings if gallery is None else gallery), {name.kind: 1 for name in names}
+    for name in names:
+        depths[name.kind] = max(depths[name.kind], name.k or 1)
     chunks = [
         torch.stack([_values(ranking, name) for name in names], dim=1)
         for ranking in rankings(
-            embeddings, labels, gallery=gallery, gallery_labels=gallery_labels, depth=depth, distance=distance
+            *(embeddings, labels),
+            gallery=gallery,
+            gallery_labels=gallery_labels,
+            depth=None if "map" in depths else depths.get("precision", 1),
+            first=size if "mrr" in depths else depths.get("recall", 1),
+            distance=distance,
         )
     ]
     means = torch.cat(chunks).cpu().mean(dim=0).tolist()
@@ -101,13 +105,13 @@ def _values(ranking: Ranking, name: MetricName) -> Tensor:
     """[b] in float64."""
     ranks, total, k = ranking.ranks, ranking.relevant, name.k or 1
     if name.kind == "recall":
-        return (ranks.min(dim=1).values <= k).double()
+        return (ranking.first <= k).double()
     if name.kind == "precision":
         return (ranks <= k).sum(dim=1) / float(k)
     if name.kind == "r_precision":
         return (ranks <= total[:, None]).sum(dim=1) / total.double()
     if name.kind == "mrr":
-        return ranks.min(dim=1).values.double().reciprocal()
+        return ranking.first.double().reciprocal()
     counted = ranks <= (total[:, None] if name.kind == "map_at_r" else torch.iinfo(torch.int64).max - 1)
     return torch.where(counted, ranking.hits.double() / ranks.double(), 0.0).sum(dim=1) / total
 

@@ -23,7 +23,7 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     prepared = prepare(items)
     # Matrix products round equal columns differently; scoring equal items once keeps their ties exact.
     has_equal_items = False
-    if not _surely_distinct(prepared):
+    if not surely_distinct(prepared):
         distinct, inverse = torch.unique(prepared, dim=0, return_inverse=True)
         has_equal_items = distinct.shape[0] < prepared.shape[0]
         prepared = distinct if has_equal_items else prepared
@@ -35,7 +35,7 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
     def scores(queries: Tensor) -> Tensor:
         with torch.autocast(device_type=queries.device.type, enabled=False):
             if distance == "cosine":
-                result = _products(prepare(queries).to(prepared.dtype), prepared)
+                result = products(prepare(queries).to(prepared.dtype), prepared)
             else:
                 result = 2 * prepare(queries).double() @ prepared.T - offsets  # -|q - g|^2 up to |q|^2
         return result.index_select(1, inverse) if has_equal_items else result
@@ -51,7 +51,7 @@ _MANY = 32
 
 
 @torch.no_grad()
-def _products(queries: Tensor, items: Tensor) -> Tensor:
+def products(queries: Tensor, items: Tensor) -> Tensor:
     """`queries @ items.T`, in float32 on a CPU block by block, which is faster and has the same bits."""
     if queries.device.type != "cpu" or queries.dtype != torch.float32 or len(items) <= _BLOCK or len(queries) < _MANY:
         return queries @ items.T
@@ -62,7 +62,7 @@ def _products(queries: Tensor, items: Tensor) -> Tensor:
     return result
 
 
-def _surely_distinct(vectors: Tensor) -> bool:
+def surely_distinct(vectors: Tensor) -> bool:
     """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
     source = torch.Generator().manual_seed(0)
     factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
@@ -77,3 +77,12 @@ def _bits(vectors: Tensor) -> Tensor:
 
 
 _HASHED_AT_ONCE = 1024
+
+
+_CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
+
+
+def held_at_once(vectors: Tensor) -> int:
+    """Upper bound on queries x gallery scores: 64 MB in float32 on a CPU, where products of few rows are slow; 512 MB
+    on a GPU, which less leaves idle."""
+    return _CHUNK_ELEMENTS.get(vectors.device.type, _CHUNK_ELEMENTS["cpu"])

@@ -1,17 +1,30 @@
-"""The kept weights of a run, as a network again."""
+"""What a run keeps beside its rows, and its kept weights as a network again."""
 
 import io
 import zipfile
+from collections.abc import Iterator
 
 from pydantic import ValidationError
 from torch import Tensor
 
 from trainables.config import RunConfig
 from trainables.errors import DataError
+from trainables.ledger.names import embeddings_key, weights_key
 from trainables.model import EmbeddingModel, build_model
+from trainables.strategies.base import Outcome
 from trainables.training import checkpoint
 
 KEEP_REMEDY = "invalidate that run and train it again with keep.weights: selected"
+
+
+def kept(run: RunConfig, run_id: str, outcome: Outcome) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of the objects that a finished run leaves, as its `keep` says."""
+    if run.keep.weights == "selected" and outcome.weights:
+        content = {**outcome.weights, "config": run.model_dump_json()}
+        yield weights_key(run_id), checkpoint.to_bytes(content, [])
+    if run.keep.embeddings == "test" and outcome.test_embeddings is not None:
+        content = {"embeddings": outcome.test_embeddings, "validation": outcome.validation}
+        yield embeddings_key(run_id), checkpoint.to_bytes(content, [])
 
 
 def kept_content(payload: bytes, *, place: str) -> tuple[RunConfig, dict[str, Tensor]]:

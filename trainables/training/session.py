@@ -14,12 +14,13 @@ from trainables.config import RunConfig
 from trainables.errors import ConfigError, LedgerError
 from trainables.ledger import Ledger
 from trainables.ledger.live import worker_deaths
-from trainables.ledger.names import embeddings_key, live_key, weights_key
+from trainables.ledger.names import live_key
 from trainables.strategies.base import Artifacts, Outcome, Strategy
 from trainables.training import checkpoint
 from trainables.training.build import build_strategy
 from trainables.training.cutoffs import NO_CUTOFFS, Curve, Cutoffs, stopped_after
 from trainables.training.gpu_memory import OUT_OF_MEMORY, explained, is_out_of_memory
+from trainables.training.kept import kept
 from trainables.training.record import epoch_line, outcome_line, run_row
 
 _LIVE_SECONDS = 2.0
@@ -217,10 +218,7 @@ class Session:
 
     def _progress(self, strategy: Strategy) -> dict[str, Any]:
         """Epochs, and the newest value of the metric that selects among them."""
-        key = f"val_{self.run.protocol.select_by}"
-        values = [row.get(key, row.get("extra", {}).get(key)) for row in self.epoch_rows]
-        measured = [value for value in values if value is not None]
-        newest = {key: measured[-1]} if measured else {}
+        newest = {f"val_{self.run.protocol.select_by}": value for value in list(self.curve.values.values())[-1:]}
         return {"epoch": strategy.epochs_done, "epochs": strategy.epochs_planned, **newest}
 
     def _save(self) -> None:
@@ -233,7 +231,8 @@ class Session:
 
     def _commit(self, strategy: Strategy) -> None:
         outcome = strategy.outcome()
-        self._keep(outcome)
+        for key, content in kept(self.run, self.run_id, outcome):  # before the rows are committed
+            self.ledger.put(key, content)
         self._end("complete", outcome_line(outcome), outcome=outcome)
 
     def _commit_pruned(self, stop: int) -> None:
@@ -276,15 +275,6 @@ class Session:
         classes, generation = outcome.classes if outcome else [], self.options.generation
         self.ledger.commit(row, epochs=self.epoch_rows, classes=classes, generation=generation)
         self.done, self.status = True, status
-
-    def _keep(self, outcome: Outcome) -> None:
-        """Puts what the run keeps on disk beside its rows, before they are committed."""
-        if self.run.keep.weights == "selected" and outcome.weights:
-            content = {**outcome.weights, "config": self.run.model_dump_json()}
-            self.ledger.put(weights_key(self.run_id), checkpoint.to_bytes(content, []))
-        if self.run.keep.embeddings == "test" and outcome.test_embeddings is not None:
-            content = {"embeddings": outcome.test_embeddings, "validation": outcome.validation}
-            self.ledger.put(embeddings_key(self.run_id), checkpoint.to_bytes(content, []))
 
     def _log(self, line: str) -> None:
         self.lines.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {line}")

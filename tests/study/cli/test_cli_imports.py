@@ -25,8 +25,9 @@ except SystemExit as exit_:
     code = exit_.code
 sys.stdout.flush()
 parquet = [path for path in opened if path.endswith(".parquet")]
-loaded = sorted({name.partition(".")[0] for name in sys.modules})
-print(json.dumps({"code": code or 0, "loaded": loaded, "parquet": parquet}), file=sys.stderr)
+modules = sorted(sys.modules)
+loaded = sorted({name.partition(".")[0] for name in modules})
+print(json.dumps({"code": code or 0, "loaded": loaded, "modules": modules, "parquet": parquet}), file=sys.stderr)
 """
 
 
@@ -72,6 +73,15 @@ def test_light_commands_load_nothing_heavy(arguments: list[str], trained: Path, 
     some_run = next(iter(Ledger.open(trained).commits()))
     _, report = probe(*(argument.format(run=some_run) for argument in arguments), folder=tmp_path)
     assert HEAVY & set(report["loaded"]) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status", "tiny"]], ids=" ".join)
+def test_a_look_at_a_ledger_builds_no_specs(arguments: list[str], trained: Path, tmp_path: Path) -> None:
+    """Classes of the spec's sections are most of what a plan has to import."""
+    _, report = probe(*arguments, folder=tmp_path)
+    assert not {"study.spec", "study.plan", "trainables.config"} & set(report["modules"])
+    _, planned = probe("plan", "tiny.yaml", folder=tmp_path)
+    assert {"study.spec", "study.plan", "trainables.config"} <= set(planned["modules"])
 
 
 def test_a_finished_study_is_not_trained_again(trained: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from study.cli.columns import Column, print_columns
+from study.cli.views.columns import Column, print_columns
 from study.packing import PackingBook
 from study.plan import build_plan
 from study.spec import load_spec

@@ -9,9 +9,10 @@ import pytest
 from cost_tools import cost, work
 
 from study.costs import CostBook, Costs, Estimate, Spent, reached, read_costs, remaining, spent
+from study.costs.budget import Budget
 from study.costs.costs import cost_of, work_of
 from study.costs.spent import covered
-from study.spec.model import Budget, Resources
+from study.spec.model import Resources
 from trainables.config import RunConfig
 from trainables.ledger import Ledger
 

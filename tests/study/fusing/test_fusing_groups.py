@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from study.cli.fusing_view import fusing_lines
+from study.cli.views.fusing import fusing_lines
 from study.fusing import FUSED_KEY, Formed, FusedBook, FusedGroup, Groups
 from study.fusing.configurations import only, run_ids, status_of
 from study.plan import Plan, build_plan

@@ -10,6 +10,8 @@ from typer.testing import CliRunner
 import analysis
 from analysis.tables import comparison_table
 from study.cli.app import app
+from study.launch import driver, tuning
+from study.plan import Plan
 from trainables.errors import DmlStudyError
 from trainables.ledger import Ledger
 
@@ -83,3 +85,8 @@ def test_a_search_killed_in_the_middle_goes_on_and_is_confirmed(
 
     output = command("plan", "s.yaml")
     assert "3/3" in output and f"chosen: setting {search['chosen']}" in output and "2 complete" in output
+
+    built: list[Plan] = []
+    monkeypatch.setattr(driver, "opened", lambda plan, ledger: built.append(plan) or tuning.opened(plan, ledger))
+    assert "2 of 2 runs complete" in command("run", "s.yaml")
+    assert len(built) == 1, "nothing was searched: the plan stands as it was read"

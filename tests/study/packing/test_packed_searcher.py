@@ -8,8 +8,9 @@ from ray.tune.search import Searcher
 
 from study.launch.searcher import PlanSearcher
 from study.launch.signals import StopRequest
-from study.packing import Gpu, Packing
+from study.packing import Gpu
 from study.packing import packing as module
+from study.packing.packing import Packing
 from study.packing.searcher import PackedSearcher
 from study.plan import build_plan
 from study.spec import load_spec

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from study.launch.cluster import ResourceError
-from study.packing import PACKING_KEY, Gpu, Packing, PackingBook
+from study.packing import PACKING_KEY, Gpu, PackingBook
 from study.packing import packing as module
+from study.packing.packing import Packing
 from study.plan import Plan, PlannedRun, build_plan
 from study.spec import load_spec
 from trainables.ledger import Ledger

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from study.plan import Plan, blocked, blocked_runs, due_runs
+from study.dependencies import blocked
+from study.plan import Plan, blocked_runs, due_runs
 from study.spec.errors import SpecError
 from trainables.config import RunConfig
 

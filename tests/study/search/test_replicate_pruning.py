@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from study.cli.search_view import search_states
+from study.cli.views.searches import search_states
 from study.plan import Plan, PlannedRun
 from study.search import Board
 from study.search.records import LedgerRecords, stop_key

@@ -29,16 +29,16 @@ def test_equal_items_score_the_same(distance: Distance, dtype: torch.dtype) -> N
 def test_rows_that_only_seem_equal_change_no_bit(distance: Distance, monkeypatch: pytest.MonkeyPatch) -> None:
     items = rows(2500)
     expected = scorer(items, distance)(items[:50])
-    monkeypatch.setattr(scoring, "_surely_distinct", lambda vectors: False)
+    monkeypatch.setattr(scoring, "surely_distinct", lambda vectors: False)
     assert torch.equal(scorer(items, distance)(items[:50]), expected)
 
 
 def test_rows_that_differ_in_their_last_bit_are_distinct() -> None:
     items = rows(2000)
     near = torch.nextafter(items, torch.tensor(torch.inf))
-    assert scoring._surely_distinct(torch.cat([items, near]))
-    assert not scoring._surely_distinct(torch.cat([items, near[:1], near[:1]]))
-    assert scoring._surely_distinct(torch.arange(4096.0).view(64, 64).repeat(1, 3)), "rows that share no number"
+    assert scoring.surely_distinct(torch.cat([items, near]))
+    assert not scoring.surely_distinct(torch.cat([items, near[:1], near[:1]]))
+    assert scoring.surely_distinct(torch.arange(4096.0).view(64, 64).repeat(1, 3)), "rows that share no number"
 
 
 @pytest.mark.parametrize("items", [1024, 1025, 2047, 2049, 5000])
@@ -46,7 +46,7 @@ def test_rows_that_differ_in_their_last_bit_are_distinct() -> None:
 def test_products_by_blocks_have_the_bits_of_one_product(items: int, queries: int) -> None:
     vectors = torch.nn.functional.normalize(rows(items))
     asked = vectors[:queries]
-    assert torch.equal(scoring._products(asked, vectors), asked @ vectors.T)
+    assert torch.equal(scoring.products(asked, vectors), asked @ vectors.T)
 
 
 def test_products_are_taken_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,5 +59,5 @@ def test_products_are_taken_by_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", counted)
     for dtype in (torch.float32, torch.float64):
-        scoring._products(rows(40, dtype), rows(2500, dtype))
+        scoring.products(rows(40, dtype), rows(2500, dtype))
     assert widths == [1024, 1024, 1024, 2500]

@@ -66,7 +66,9 @@ def test_a_compiled_run_trains_to_the_same_within_rounding(
     """With torch's compiler, and without a C++ compiler, where the network runs as it is."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     if compiler:
-        monkeypatch.setenv("CXX", compiler)
+        from torch._inductor import config
+
+        monkeypatch.setattr(config.cpp, "cxx", (compiler,))
     torch._dynamo.reset()
 
     def losses(training: dict[str, Any]) -> list[float]:

@@ -1,0 +1,1 @@
+"""Figures of what values of parameters do, compared or searched."""

@@ -1,0 +1,1 @@
+"""Figures along the epochs of training."""

@@ -1,0 +1,1 @@
+"""A table as text: Markdown, LaTeX, HTML, Typst, comma-separated, and on a terminal."""

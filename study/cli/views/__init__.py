@@ -1,0 +1,1 @@
+"""What commands show on a terminal: plans, costs, searches and runs as text."""
