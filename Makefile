@@ -22,8 +22,10 @@ demo: install ## run a small study on the embedded dataset, print its table, wri
 	$(BIN)/dml-study table results/demo
 	$(BIN)/dml-study plot results/demo
 
+# Launches have both cores of a small machine to themselves: Ray's processes take them all.
 test: install ## the test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/study/launch
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/study/launch
 
 test-slow: install ## the long tests: whole installations, real sizes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

@@ -134,10 +134,13 @@ def own(registry: Registry[Part]) -> list[str]:
     return [name for name, cls in registry.items() if cls.__module__.startswith("trainables.")]
 
 
-every_example = pytest.mark.parametrize("planned", EXAMPLES, ids=str, indirect=True)
+def rehearsed(example: Example) -> Any:
+    """Deep networks take seconds to be initialized; their code is that of the shallower ones."""
+    marks = [pytest.mark.slow] if example.heading in ("resnet50", "resnet101") else []
+    return pytest.param(example, id=str(example), marks=marks)
 
 
-@every_example
+@pytest.mark.parametrize("planned", [rehearsed(each) for each in EXAMPLES], indirect=True)
 def test_the_example_runs(planned: Plan, private_cache: Path) -> None:
     first = dict.fromkeys(cell.replicates[0].run_id for cell in planned.cells if cell.method != "untrained")
     needed = {source for run in planned.runs.values() for source in run.sources}

@@ -1,4 +1,4 @@
-"""The wheel is complete: built from the tree and used outside the checkout, it runs the demo study."""
+"""The wheel is complete: built from the tree and used outside the checkout, it plans and runs the demo study."""
 
 import os
 import shutil
@@ -6,11 +6,13 @@ import subprocess
 import sys
 import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("study", "trainables", "analysis")
 SMALLER = ("settings.training.epochs=1", "replicates.seeds=1", "compare.synthesis.ratio=[1.0]")
 
 
@@ -35,7 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
-    for package in ("study", "trainables", "analysis"):
+    for package in PACKAGES:
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
     pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation")
     call(*pip, "--wheel-dir", folder, tree, cwd=folder)
@@ -54,15 +56,35 @@ def run_demo(command: list[str], folder: Path, **environment: str) -> None:
     assert list((folder / "results/demo/plots").glob("*.pdf"))
 
 
-def test_the_wheel_runs_the_demo_study(wheel: Path, tmp_path: Path) -> None:
-    site, work = tmp_path / "site", tmp_path / "work"
-    work.mkdir()
-    call(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel, cwd=work)
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel unpacked, as an installation does it, beside the packages of this environment."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def test_the_wheel_has_every_file_of_the_packages(wheel: Path) -> None:
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("[!.]*") if path.is_file())
+    expected = {path.relative_to(ROOT).as_posix() for path in files if path.parent.name != "__pycache__"}
+    with zipfile.ZipFile(wheel) as archive:
+        carried = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert carried == expected
+
+
+def test_the_wheel_plans_the_demo_study(site: Path, tmp_path: Path) -> None:
     where = "import study, trainables, analysis; print(study.__file__, trainables.__file__, analysis.__file__)"
-    found = call(sys.executable, "-c", where, cwd=work, PYTHONPATH=str(site)).split()
+    found = call(sys.executable, "-c", where, cwd=tmp_path, PYTHONPATH=str(site)).split()
     assert all(path.startswith(str(site)) for path in found)
-    assert {"style.css", "script.js"} <= {file.name for file in (site / "analysis" / "reports").iterdir()}
-    run_demo([sys.executable, "-m", "study"], work, PYTHONPATH=str(site))
+    planned = call(sys.executable, "-m", "study", "plan", "demo", cwd=tmp_path, PYTHONPATH=str(site))
+    assert "norm-softmax + PS" in planned
+
+
+@pytest.mark.slow
+def test_the_wheel_runs_the_demo_study(site: Path, tmp_path: Path) -> None:
+    """Beside the packages of this environment; the other slow test installs what the wheel asks for."""
+    run_demo([sys.executable, "-m", "study"], tmp_path, PYTHONPATH=str(site))
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,10 @@ if "ray" not in sys.modules:  # Ray of these tests listens on all interfaces: no
     os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 from launched import Study
+
+FOLDER = Path(__file__).parent
+_ray = ExitStack()
+"""Ends the Ray that tests share."""
 
 
 @pytest.fixture
@@ -36,19 +41,37 @@ def study(tmp_path: Path, short_folder: Path) -> Iterator[Study]:
     study.kill_all()
 
 
-@pytest.fixture(scope="module")
-def ray_here() -> Iterator[None]:
-    """One Ray for all launches of this module. It believes in a GPU that is not there."""
+@pytest.fixture(scope="session")
+def ray_here() -> None:
+    """One Ray for all launches in this process. It believes in a GPU that is not there."""
     import ray
 
     from study.launch.cluster import ray_session
 
     folder, init = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp")), ray.init
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ray, "init", lambda **options: init(**{**options, "num_gpus": 1}))
-        with ray_session(None, folder=folder, gpus=True):
-            yield
-    shutil.rmtree(folder, ignore_errors=True)
+    _ray.callback(shutil.rmtree, folder, ignore_errors=True)
+    patch = _ray.enter_context(pytest.MonkeyPatch.context())
+    patch.setattr(ray, "init", lambda **options: init(**{**options, "num_gpus": 1}))
+    _ray.enter_context(ray_session(None, folder=folder, gpus=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a Ray come first: it starts once, and runs beside no other."""
+    together = iter(sorted(filter(_is_here, items), key=lambda item: not _shares_ray(item)))
+    items[:] = [next(together) if _is_here(item) else item for item in items]
+
+
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    if nextitem is None or not _shares_ray(nextitem):
+        _ray.close()
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return item.path.parent == FOLDER
+
+
+def _shares_ray(item: pytest.Item) -> bool:
+    return "ray_here" in getattr(item, "fixturenames", ())
 
 
 def _s3_server() -> ModuleType:

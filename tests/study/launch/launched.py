@@ -179,6 +179,7 @@ class Study(Sessions):
         super().__init__(temporary)
         self.folder = folder
         self.results = folder / "results" / "s"
+        self._hurry = folder / "hurry"
 
     def write(self, text: str) -> None:
         """Makes `text` the spec."""
@@ -190,8 +191,12 @@ class Study(Sessions):
         Args:
             slow: seconds that each step of the loss `slow` sleeps.
         """
-        environment["SLOW_SECONDS"] = str(slow)
+        environment |= {"SLOW_SECONDS": str(slow), "HURRY": str(self._hurry)}
         return self.command("run", "s.yaml", "--plugin", str(PLUGIN), *options, **environment)
+
+    def hurry(self) -> None:
+        """From now on the loss `slow` does not sleep."""
+        self._hurry.touch()
 
     def command(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
         """Starts `dml-study`."""

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ SPEC = spec_text(
   slow + PS: {loss: slow, synthesis: proxy_synthesis, baseline: slow}
 """,
     compare="synthesis.mixup_alpha: [0.4, 1.0]",
-    seeds=2,
     epochs=EPOCHS,
 )
-RUNS = 8
+RUNS = 4
 RAY_PROGRAMS = {"gcs_server", "raylet"}
 Results = dict[str, list[dict[str, Any]]]
 
@@ -33,8 +33,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Results:
     results = train_here(folder, SPEC, cache=cache)
     trained = [row for row in results["runs"] if row["strategy"] == "plain"]
     assert len(results["runs"]) == RUNS
-    assert [row["epochs_trained"] for row in trained] == [EPOCHS] * 6
-    assert len({(row["test_map_at_r"], row["final_train_loss"]) for row in trained}) == 6
+    assert [row["epochs_trained"] for row in trained] == [EPOCHS] * 3
+    assert len({(row["test_map_at_r"], row["final_train_loss"]) for row in trained}) == 3
     return results
 
 
@@ -80,13 +80,13 @@ def assert_went_on(study: Study, run_id: str) -> None:
 
 def test_killing_the_driver_changes_nothing(study: Study, undisturbed: Results) -> None:
     process = study.start("--checkpoint-seconds", "0", slow=0.1)
-    wait_for(lambda: len(study.commits()) >= 3 and half_trained(study), "a third run", process=process)
+    wait_for(lambda: len(study.commits()) >= 2 and half_trained(study), "a trained run", process=process)
     process.kill()
     process.communicate()
     study.kill_all()
     left, before = unfinished(study), study.commits()
     assert left
-    assert 3 <= len(before) < RUNS
+    assert 2 <= len(before) < RUNS
     assert [path.name[:10] for path in study.temporary.glob("dml-study-*")] == ["dml-study-"]
     study.run()
     assert before.items() <= study.commits().items(), "a committed run was trained again"
@@ -97,11 +97,12 @@ def test_killing_the_driver_changes_nothing(study: Study, undisturbed: Results) 
 
 
 def test_killing_a_worker_changes_nothing(study: Study, undisturbed: Results) -> None:
-    process = study.start("--checkpoint-seconds", "0", slow=0.06)
+    process = study.start("--checkpoint-seconds", "0", slow=0.1)
     wait_for(lambda: half_trained(study), "checkpoint", process=process)
     victim = half_trained(study)[0].parent.name
     (live,) = (live for live in study.live() if live["run_id"] == victim)
     os.kill(live["pid"], signal.SIGKILL)
+    study.hurry()
     _, errors = ended(process, code=0)
     assert "ray" not in errors.lower()
     attempts = {row["run_id"]: row["attempts"] for row in Ledger.open(study.results).read("runs").to_pylist()}
@@ -110,14 +111,25 @@ def test_killing_a_worker_changes_nothing(study: Study, undisturbed: Results) ->
     assert_same(study, undisturbed)
 
 
-def test_signals_save_what_runs_and_say_how_to_go_on(study: Study, undisturbed: Results) -> None:
-    """Ctrl-C goes to all processes of a terminal's job, Ray's included; a batch system's SIGTERM to the driver."""
+CTRL_C, SIGTERM = (signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [pytest.param([CTRL_C], id="ctrl-c"), pytest.param([CTRL_C, SIGTERM], id="both", marks=pytest.mark.slow)],
+)
+def test_signals_save_what_runs_and_say_how_to_go_on(
+    study: Study, undisturbed: Results, signals: list[tuple[signal.Signals, Callable[[int, int], None]]]
+) -> None:
+    """Ctrl-C goes to all processes of a terminal's job, Ray's included; a batch system's SIGTERM to the driver.
+
+    The slow case interrupts a study that was interrupted before.
+    """
     left: set[str] = set()
-    for number, send in ((signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)):
-        done, earlier = len(study.commits()), {live["attempt"] for live in study.live()}
+    for number, send in signals:
+        earlier = {live["attempt"] for live in study.live()}
         process = study.start("--checkpoint-seconds", "3600", slow=0.25)
-        wait_for(lambda done=done: len(study.commits()) > done, "another run", process=process)
-        wait_for(lambda earlier=earlier: has_trained(study, since=earlier), "an epoch", process=process)
+        wait_for(lambda seen=earlier: study.commits() and has_trained(study, since=seen), "an epoch", process=process)
         send(process.pid, number)
         output, errors = ended(process, code=130)
         assert "stopping: running trials are saved first" in errors
@@ -135,7 +147,7 @@ def test_signals_save_what_runs_and_say_how_to_go_on(study: Study, undisturbed: 
 
 def test_a_second_driver_is_refused_and_a_second_ctrl_c_ends_the_first_at_once(study: Study) -> None:
     process = study.start(slow=60)
-    wait_for(lambda: len(study.commits()) == 2 and len(study.live()) == 2, "training", process=process)
+    wait_for(lambda: len(study.commits()) == 1 and len(study.live()) == 2, "training", process=process)
     assert all(len(secret) == 64 for secret in secrets_of(study)), "whoever reaches Ray's port may run code"
     _, errors = study.run(code=2)
     assert "another `dml-study run` is working on this folder" in errors

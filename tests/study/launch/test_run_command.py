@@ -32,7 +32,9 @@ def test_a_clean_run_prints_its_runs_and_nothing_else(study: Study) -> None:
     assert silence == ""
 
 
+@pytest.mark.slow
 def test_impossible_resources_are_bad_input(study: Study) -> None:
+    """The refusal is tested without Ray's processes, too; here the command tells it in one line and leaves nothing."""
     study.write(spec_text(PLAIN))
     output, errors = study.run("--set", "resources.gpu=1000", code=2)
     assert output == ""
@@ -93,9 +95,11 @@ def fill(disk: Path, *, process: "subprocess.Popen[str]") -> None:
                 time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_with_the_remedy_and_loses_nothing(
     study: Study, small_disk: Path, private_cache: Path
 ) -> None:
+    """What a session does where a write finds no space is tested there; here a real disk meets the whole command."""
     study.write(SLOW)
     study.results = small_disk / "s"
     options = ("--results", str(study.results), "--checkpoint-seconds", "0")

@@ -23,6 +23,11 @@ from trainables.errors import DataError
 
 
 @once
+def _outlines() -> dict[int, NDArray[np.float64]]:
+    return outlines_of(font_file())
+
+
+@once
 def _distinct() -> dict[int, NDArray[np.float64]]:
     return distinct_outlines(font_file())
 
@@ -97,13 +102,12 @@ def test_of_homoglyphs_one_is_left(alike: str) -> None:
     "different", ["bdpq", "EFT", "nu", "69", "CO", "\u2190\u2192\u2191\u2193", "TI", "\u0416K", "QO", ":;", "()"]
 )
 def test_different_shapes_are_told_apart(different: str) -> None:
-    outlines = outlines_of(font_file())
-    masks = [fill(outlines[ord(character)] * 40 + 24, 48) for character in different]
+    masks = [fill(_outlines()[ord(character)] * 40 + 24, 48) for character in different]
     assert np.array_equal(_alike(np.stack(masks)), np.eye(len(different), dtype=bool))
 
 
 def test_marks_spaces_and_composed_characters_are_not_drawn() -> None:
-    drawn = outlines_of(font_file())
+    drawn = _outlines()
     for character in " \u00a0\u00ad\u0301\u200d\u00e9\ufb01\u0149\u05b0":
         assert ord(character) not in drawn
     categories = {unicodedata.category(chr(code)) for code in drawn}
@@ -121,7 +125,7 @@ def test_outlines_are_centred_and_of_one_size() -> None:
 @pytest.mark.parametrize("code", [ord("A"), ord("8"), ord("%"), 0x0416, 0x2603, 0x2658])
 def test_filling_agrees_with_another_renderer(code: int) -> None:
     """On a coarse grid: the two place outlines differently by less than a pixel."""
-    ours = fill(outlines_of(font_file())[code] * 128 + 64, 128).reshape(8, 16, 8, 16).mean((1, 3))
+    ours = fill(_outlines()[code] * 128 + 64, 128).reshape(8, 16, 8, 16).mean((1, 3))
     theirs = _canonical(code).reshape(8, 4, 8, 4).mean((1, 3))
     assert np.abs(ours - theirs).sum() < 0.25 * theirs.sum(), "holes filled, contours lost, or curves cut short"
 

@@ -1,4 +1,6 @@
-"""Makes the formulas written out (`loss_oracles`, `pair_oracles`) importable for the tests beside it."""
+"""Makes the formulas written out (`loss_oracles`, `pair_oracles`) and `pair_problem` importable for the tests
+beside it.
+"""
 
 import sys
 from pathlib import Path

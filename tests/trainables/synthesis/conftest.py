@@ -1,4 +1,4 @@
-"""Makes `l2a_problem` importable for the tests beside it."""
+"""Makes `l2a_problem` and `memvir_problem` importable for the tests beside it."""
 
 import sys
 from pathlib import Path

@@ -28,7 +28,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "permuted": {"synthesis": {"name": "proxy_synthesis", "pairing": "permutation", "ratio": 1.5}},
     "weights of pairs": {"synthesis": {"name": "proxy_synthesis", "mixing": "pair"}},
     "memory from the start": {"synthesis": {"name": "memvir", "warmup_epochs": 0, "steps": 1, "gap": 0}},
-    "generated from the start": {"synthesis": {"name": "l2a", "warmup_epochs": 0}},
+    "generated from the start": {"synthesis": {"name": "l2a", "warmup_epochs": 0, "generator_steps": 3}},
     "clipped": {"training": {"clip_norm": 1.0, "clip_value": 0.1}},
     "squashed": {"augmentation": {"crop_size": 12, "crop_scale": [0.5, 1]}},
 }
