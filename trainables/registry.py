@@ -85,7 +85,11 @@ class Registry(MutableMapping[str, type[AnyPart]], Generic[AnyPart]):
 @cache
 def installed(group: str) -> tuple[EntryPoint, ...]:
     """The entry points of a group, in the order of their names."""
-    return tuple(sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)))
+    return tuple(sorted(_of_all_groups().select(group=group), key=lambda entry: (entry.name, entry.value)))
+
+
+_of_all_groups = cache(entry_points)
+"""Every group that is asked for by itself reads the files of all distributions again."""
 
 
 def _title(entry: EntryPoint) -> str:

@@ -5,7 +5,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib import metadata
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -252,6 +253,21 @@ def test_entry_points_are_loaded_at_the_first_look(points: list[EntryPoint]) -> 
     assert dict(found) == {"norm_softmax": NormSoftmax, "mine": Mine}
     points.append(point("Imitation"))
     assert len(found) == 2, "looked for a second time"
+
+
+def test_distributions_are_read_once_for_all_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, real = [], metadata.distributions
+
+    def counted(**context: str) -> Iterable[metadata.Distribution]:
+        reads.append(context)
+        return real(**context)
+
+    monkeypatch.setattr(metadata, "distributions", counted)
+    for cached in (registries.installed, registries._of_all_groups):
+        cached.cache_clear()
+    for group in ("some.group", "another.group"):
+        assert registries.installed(group) == ()
+    assert len(reads) == 1
 
 
 def test_an_entry_point_does_not_replace_a_part(points: list[EntryPoint]) -> None:
