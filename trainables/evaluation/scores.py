@@ -107,7 +107,7 @@ def _values(ranking: Ranking, name: MetricName) -> Tensor:
     if name.kind == "recall":
         return (ranking.first <= k).double()
     if name.kind == "precision":
-        return (ranks <= k).sum(dim=1) / float(k)
+        return (ranks <= k).sum(dim=1).double() / k
     if name.kind == "r_precision":
         return (ranks <= total[:, None]).sum(dim=1) / total.double()
     if name.kind == "mrr":

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from trainables.devices import sent
 from trainables.geometry import lipschitz, unit, widened
 
 Distance = Literal["cosine", "euclidean", "lipschitz"]
@@ -33,11 +34,10 @@ def scorer(items: Tensor, distance: Distance) -> Callable[[Tensor], Tensor]:
         offsets = prepared.square().sum(dim=1)
 
     def scores(queries: Tensor) -> Tensor:
-        with torch.autocast(device_type=queries.device.type, enabled=False):
-            if distance == "cosine":
-                result = products(prepare(queries).to(prepared.dtype), prepared)
-            else:
-                result = 2 * prepare(queries).double() @ prepared.T - offsets  # -|q - g|^2 up to |q|^2
+        if distance == "cosine":
+            result = products(prepare(queries).to(prepared.dtype), prepared)
+        else:
+            result = 2 * products(prepare(queries).double(), prepared) - offsets  # -|q - g|^2 up to |q|^2
         return result.index_select(1, inverse) if has_equal_items else result
 
     return scores
@@ -52,31 +52,36 @@ _MANY = 32
 
 @torch.no_grad()
 def products(queries: Tensor, items: Tensor) -> Tensor:
-    """`queries @ items.T`, in float32 on a CPU block by block, which is faster and has the same bits."""
-    if queries.device.type != "cpu" or queries.dtype != torch.float32 or len(items) <= _BLOCK or len(queries) < _MANY:
-        return queries @ items.T
-    result = queries.new_empty(len(queries), len(items))
-    for start in range(0, len(items), _BLOCK):
-        first = min(start, len(items) - _BLOCK)  # the last block is as wide as all: a narrow one rounds otherwise
-        result[:, first : first + _BLOCK] = queries @ items[first : first + _BLOCK].T
-    return result
+    """`queries @ items.T`, also under autocast; in float32 on a CPU by blocks: that is faster and has the same bits."""
+    single = queries.device.type == "cpu" and queries.dtype == torch.float32
+    with torch.autocast(device_type=queries.device.type, enabled=False):
+        if not single or len(items) <= _BLOCK or len(queries) < _MANY:
+            return queries @ items.T
+        result = queries.new_empty(len(queries), len(items))
+        for start in range(0, len(items), _BLOCK):
+            first = min(start, len(items) - _BLOCK)  # the last block is as wide as all: a narrow one rounds otherwise
+            result[:, first : first + _BLOCK] = queries @ items[first : first + _BLOCK].T
+        return result
 
 
 def surely_distinct(vectors: Tensor) -> bool:
     """Whether no two rows are equal, told by hashes of 64 bits; to sort rows takes seconds and twice their memory."""
+    return len(torch.unique(hashes(vectors))) == len(vectors)
+
+
+def hashes(vectors: Tensor) -> Tensor:
+    """int64 [...] for rows [..., D]: equal ones of equal rows, and hardly ever of others."""
     source = torch.Generator().manual_seed(0)
-    factors = torch.randint(-(2**62), 2**62, (vectors.shape[1],), generator=source).to(vectors.device)
-    hashes = [(_bits(piece) * factors).sum(1) for piece in torch.split(vectors, _HASHED_AT_ONCE)]
-    return len(torch.unique(torch.cat(hashes))) == len(vectors)
+    factors = sent(torch.randint(-(2**62), 2**62, vectors.shape[-1:], generator=source), vectors.device)
+    at_once = max(1, held_at_once(vectors) // (8 * vectors.shape[-1]))
+    rows = torch.split(vectors.flatten(0, -2), at_once)
+    return torch.cat([(_bits(piece) * factors).sum(dim=1) for piece in rows]).view(vectors.shape[:-1])
 
 
 def _bits(vectors: Tensor) -> Tensor:
     """Floating point numbers as integers, in int64; -0.0 is 0.0."""
     wide = widened(vectors) + 0.0
     return wide.view(torch.int64) if wide.dtype == torch.float64 else wide.view(torch.int32).long()
-
-
-_HASHED_AT_ONCE = 1024
 
 
 _CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}

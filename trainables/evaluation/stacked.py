@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.devices import sent
-from trainables.evaluation.scoring import PREPARED, Distance, held_at_once
+from trainables.evaluation.scoring import PREPARED, Distance, hashes, held_at_once
+from trainables.geometry import widened
 
 __all__ = ["stacked_metrics"]
 
@@ -41,7 +42,7 @@ def stacked_metrics(
     of = _Searches.among(labels, embeddings.device)
     if not len(of.queries):
         return [None] * len(embeddings)
-    prepared = PREPARED[distance](embeddings)
+    prepared = PREPARED[distance](widened(embeddings))
     first, sound = _first_equal(prepared)
     sound &= torch.linalg.vector_norm(embeddings.to(prepared.dtype), dim=2).isfinite().all(dim=1)
     if distance != "cosine":
@@ -101,28 +102,23 @@ def _scores(prepared: Tensor, rows: Tensor, distance: Distance) -> Tensor:
 
 def _query_metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int]) -> Tensor:
     """[M, b, len(ks) + 2] in float64."""
-    depth = min(max(of.most, *ks), scores.shape[2])
+    depth = min(max([of.most, *ks]), scores.shape[2])
     alike = of.labels[rows][:, None] == of.labels
     wrong = scores.masked_fill(alike, -torch.inf).topk(depth).values
     index = of.alike[rows].expand(len(scores), -1, -1)
     right = scores.gather(2, index).masked_fill(~of.counted[rows], -torch.inf).sort(descending=True).values
     hits = torch.arange(1, right.shape[2] + 1, device=scores.device)
     ranks = hits + torch.searchsorted(-wrong, -right, right=True)
-    relevant = of.relevant[rows][:, None]
-    within = (hits <= relevant) & (ranks <= relevant)
+    relevant = of.relevant[rows]
+    within = (hits <= relevant[:, None]) & (ranks <= relevant[:, None])
     precision = torch.where(within, hits.double() / ranks.double(), 0.0)
-    first = ranks[..., 0]
-    shares = torch.stack([within.sum(dim=2), precision.sum(dim=2)], dim=2) / relevant
-    return torch.cat([torch.stack([(first <= k).double() for k in ks], dim=2), shares], dim=2)
+    columns = [(ranks[..., 0] <= k).double() for k in ks]
+    return torch.stack([*columns, within.sum(dim=2) / relevant.double(), precision.sum(dim=2) / relevant], dim=2)
 
 
 def _first_equal(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Of every row [M, N] the first that is equal to it; and by set [M] whether that is so.
-
-    Rows are told apart by the bits of their first two numbers, which different rows hardly ever share.
-    """
-    bits = (vectors[..., :2] + 0.0).view(torch.int32 if vectors.dtype == torch.float32 else torch.int64).long()
-    keys, order = (bits[..., 0] * 2**32 + bits[..., -1]).sort(dim=1, stable=True)  # -0.0 is 0.0
+    """Of every row [M, N] the first that is equal to it, by hashes; and by set [M] whether that is so."""
+    keys, order = hashes(vectors).sort(dim=1, stable=True)
     place = torch.arange(keys.shape[1], device=keys.device).expand_as(keys)
     begins = torch.cat([torch.ones_like(keys[:, :1], dtype=torch.bool), keys.diff(dim=1) != 0], dim=1)
     start = place.masked_fill(~begins, 0).cummax(dim=1).values

@@ -54,6 +54,8 @@ class FusedFit(Fit):
             return super().weights()
         own = self._stack.on_cpu(self)
         parts: tuple[tuple[Owner, nn.Module], ...] = (("model", self.model), ("loss", self.loss))
+        if any((name, key) not in own for name, part in parts for key in part.state_dict()):
+            return super().weights()  # a plug-in's module shares tensors among names, or has more than tensors
         return {name: {key: own[name, key].clone() for key in part.state_dict()} for name, part in parts}
 
     def load_weights(self, weights: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 A slot without a fit sees what the first fit does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,7 @@ class OwnFeatures:
     """Features of backbones with random weights, other ones for every run: it takes its equal part of the positions."""
 
     parts: Sequence[Inputs]
+    device: torch.device
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,7 +34,7 @@ class OwnFeatures:
 
     def take(self, positions: np.ndarray) -> Tensor:
         pieces = zip(self.parts, np.split(positions, len(self.parts)), strict=True)
-        return torch.cat([part.take(piece) for part, piece in pieces])
+        return torch.cat([sent(part.take(piece), self.device) for part, piece in pieces])
 
     def expect(self, batches: Iterable[np.ndarray]) -> None:
         """Nothing: they are all here."""
@@ -42,7 +43,8 @@ class OwnFeatures:
 def _of_all(runs: Sequence[RunData]) -> Inputs:
     """Images are those of one dataset, and so are features from one file."""
     first, sources = runs[0], {id(run.inputs.tensor) for run in runs if isinstance(run.inputs, Resident)}
-    return OwnFeatures([run.inputs for run in runs]) if first.cached_features and len(sources) > 1 else first.inputs
+    own = first.cached_features and len(sources) > 1
+    return OwnFeatures([run.inputs for run in runs], first.device) if own else first.inputs
 
 
 class StackedInputs:
@@ -68,7 +70,7 @@ class StackedInputs:
         chosen = zip(self._fits, batches, strict=True)
         labels = np.stack([fit.data.split.train_labels[batch] for fit, batch in chosen])
         return StepInputs(
-            inputs=self._shared_out(self._images(self._positions(batches), steps)).to(dtype),
+            inputs=torch.unflatten(self._images(self._positions(batches), steps), 0, (len(steps), -1)).to(dtype),
             labels=sent(torch.from_numpy(labels), self.data.device),
             mixtures=stacked_mixtures(self._fits, labels, steps),
         )
@@ -82,10 +84,12 @@ class StackedInputs:
         draws = Draws.joined([draw(count, config, step.generator("augmentation")) for step in drawn])
         return formatted(self._first.run, augmented(inputs, config, draws, shapes=self.data.shapes(positions)))
 
-    def evaluated(self, positions: np.ndarray) -> Tensor:
-        """[M, B, ...]: the same positions by every slot, as evaluation sees them."""
-        inputs = self.data.evaluation_batch(np.tile(positions, len(self._fits)))
-        return self._shared_out(inputs if self.data.cached_features else formatted(self._first.run, inputs))
-
-    def _shared_out(self, inputs: Tensor) -> Tensor:
-        return torch.unflatten(inputs, 0, (len(self._fits), -1))
+    def evaluated(self, chunks: Sequence[np.ndarray]) -> Iterator[Tensor]:
+        """[M, B, ...] of each chunk: the same positions by every slot, as evaluation sees them."""
+        slots = len(self._fits)
+        copies = slots if isinstance(self.data.inputs, OwnFeatures) else 1
+        self.data.inputs.expect(np.tile(chunk, copies) for chunk in chunks)
+        for chunk in chunks:
+            inputs = self.data.evaluation_batch(np.tile(chunk, copies))
+            shown = inputs if self.data.cached_features else formatted(self._first.run, inputs)
+            yield torch.unflatten(shown, 0, (copies, -1)).expand(slots, *[-1] * shown.ndim)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -57,9 +56,8 @@ def _embeddings(stack: Stack, inputs: StackedInputs, fit: Fit) -> Tensor:
     """[M, N, D]; no more images at a time than a step trains on."""
     positions, at_once = fit.data.split.val, fit.run.training.batch_size
     chunks = [positions[start : start + at_once] for start in range(0, len(positions), at_once)]
-    inputs.data.inputs.expect(np.tile(chunk, stack.size) for chunk in chunks)
     with autocast(fit.run):
-        return torch.cat([stack.embed(inputs.evaluated(chunk)) for chunk in chunks], dim=1)
+        return torch.cat([stack.embed(shown) for shown in inputs.evaluated(chunks)], dim=1)
 
 
 def _metrics(fit: Fit, embeddings: Tensor) -> list[dict[str, float] | None]:

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,7 +73,7 @@ def choose_pairs(
     """
     if not 0 <= ratio < math.inf:
         raise ValueError(f"ratio is the number of synthetic per real rows and must be at least 0, not {ratio}")
-    batch = labels.shape[0]
+    labels, batch = labels.to(torch.int64), labels.shape[0]
     rows, added = counts(ratio, batch, classes, count)
     looks = same_class != "keep" or synthetic_classes != "pair"
     device = torch.device("cpu") if looks else labels.device
@@ -86,7 +85,7 @@ def choose_pairs(
         target = torch.arange(added, device=device)
         return Pairs(first[:rows], second[:rows], target[:rows], labels[first], labels[second])
     found = choose_stacked_pairs(
-        labels.cpu().numpy()[None].astype(np.int64),
+        labels.cpu().numpy()[None],
         classes,
         ratio=ratio,
         same_class=same_class,

@@ -41,13 +41,15 @@ def study(tmp_path: Path, short_folder: Path) -> Iterator[Study]:
     study.kill_all()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_here() -> None:
     """One Ray for all launches in this process. It believes in a GPU that is not there."""
     import ray
 
     from study.launch.cluster import ray_session
 
+    if ray.is_initialized():  # for another module
+        return
     folder, init = Path(tempfile.mkdtemp(prefix="dmlt", dir="/tmp")), ray.init
     _ray.callback(shutil.rmtree, folder, ignore_errors=True)
     patch = _ray.enter_context(pytest.MonkeyPatch.context())

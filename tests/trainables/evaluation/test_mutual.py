@@ -62,6 +62,14 @@ def test_metrics_are_those_of_queries_by_themselves(
     assert retrieval_report(vectors, labels, ks=ks) == halved
 
 
+def test_autocast_is_left_outside(multiplied: list[int]) -> None:
+    vectors, labels = embedded(4200)
+    expected = retrieval_report(vectors, labels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert retrieval_report(vectors, labels) == expected
+    assert multiplied
+
+
 def test_ties_beyond_the_candidates_are_counted(monkeypatch: pytest.MonkeyPatch, multiplied: list[int]) -> None:
     """Points of a grid: all are distinct, and most of their cosines are equal."""
     points = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 13)[:4200]

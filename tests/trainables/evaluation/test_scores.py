@@ -66,6 +66,12 @@ def test_the_protocols_metrics_are_those_of_retrieval_metrics_bit_by_bit() -> No
     assert tuple(score(vectors, labels)) == DEFAULT_METRICS
 
 
+def test_shares_are_means_in_double_precision() -> None:
+    vectors, labels = made_up()
+    found = score(vectors, labels, metrics=["precision_at_10"])["precision_at_10"]
+    assert found * 10 * len(vectors) == pytest.approx(round(found * 10 * len(vectors)), abs=1e-10)
+
+
 def test_ties_go_against_the_query_and_precision_counts_all_of_k() -> None:
     vectors = torch.tensor([[0.0], [0.0], [0.0], [5.0], [5.0], [9.0]])
     labels = torch.tensor([0, 0, 1, 1, 2, 3])

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.evaluation import retrieval_report
+from trainables.evaluation import retrieval_report, stacked
 from trainables.evaluation.scoring import Distance
 from trainables.evaluation.stacked import stacked_metrics
 from trainables.testing.operators import Operators
@@ -64,15 +64,38 @@ def test_equal_items_have_equal_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_sets_that_have_to_be_looked_at_more_closely() -> None:
+def test_sets_that_have_to_be_looked_at_more_closely(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = labels_of("even")
     embeddings = torch.randn(4, len(labels), 4, generator=torch.Generator().manual_seed(1))
     embeddings[1, 0, 0] = torch.nan
     embeddings[2, 0, 0] = torch.inf
-    embeddings[3, :, :2] = 0
     found = stacked_metrics(embeddings, labels, ks=DEPTHS, distance="cosine")
-    assert [metrics is None for metrics in found] == [False, True, True, True]
+    assert [metrics is None for metrics in found] == [False, True, True, False]
     assert stacked_metrics(embeddings, np.arange(60), ks=DEPTHS, distance="cosine") == [None] * 4
+    monkeypatch.setattr(stacked, "hashes", lambda vectors: torch.zeros(vectors.shape[:2], dtype=torch.int64))
+    embeddings[3] = 1
+    found = stacked_metrics(embeddings, labels, ks=DEPTHS, distance="cosine")
+    assert [metrics is None for metrics in found] == [True, True, True, False], "different rows with equal hashes"
+
+
+def test_sparse_embeddings_are_told_apart() -> None:
+    """Most rows share most of their numbers."""
+    labels = labels_of("even")
+    embeddings = torch.randn(3, len(labels), 32, generator=torch.Generator().manual_seed(1)).sub(1).relu()
+    embeddings[:, :, :4] = 0
+    found = stacked_metrics(embeddings, labels, ks=DEPTHS, distance="cosine")
+    assert found == [pytest.approx(alone(each, labels, "cosine"), abs=1e-12) for each in embeddings]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "lipschitz"])
+def test_other_precisions_and_no_depth(distance: Distance, dtype: torch.dtype) -> None:
+    labels = labels_of("even")
+    embeddings = torch.randn(2, len(labels), 5, generator=torch.Generator().manual_seed(1)).to(dtype)
+    found = stacked_metrics(embeddings, labels, ks=[], distance=distance)
+    for each, metrics in zip(embeddings, found, strict=True):
+        expected = retrieval_report(each, torch.from_numpy(labels), ks=[], distance=distance).metrics
+        assert metrics == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])

@@ -15,11 +15,12 @@ from trainables.config import RunConfig
 from trainables.fused import group as group_module
 from trainables.fused import measuring
 from trainables.fused.fit import FusedFit, train_together
+from trainables.fused.inputs import OwnFeatures
 from trainables.fused.measuring import measure_together
 from trainables.fused.stack import Stack
 from trainables.ledger import Ledger
 from trainables.testing.runs import changed
-from trainables.training.inputs import Streamed
+from trainables.training.inputs import Resident, Streamed
 from trainables.training.measure import measure
 
 CASES: list[dict[str, Any]] = [
@@ -99,6 +100,30 @@ def test_images_are_announced_and_decoded_for_all_runs_at_once(private_cache: Pa
     train = built[0].data.split.train
     expected = [[*train[one], *train[two]] for one, two in zip(*(fit.batches() for fit in built), strict=True)]
     assert decoders[0].taken[: len(expected)] == expected
+    validated = [position for taken in decoders[0].taken[len(expected) :] for position in taken]
+    assert validated == built[0].data.split.val.tolist(), "once for all runs"
+
+
+def test_features_on_several_devices_are_brought_together() -> None:
+    """Which features fit into a GPU's memory is known only when they come."""
+    parts = [Resident(torch.ones(4, 3)), Resident(torch.ones(4, 3, device="meta"))]
+    seen = OwnFeatures(parts, torch.device("meta")).take(np.asarray([0, 1, 2, 3]))
+    assert (seen.shape, seen.device.type) == ((4, 3), "meta")
+
+
+def test_weights_that_the_stack_has_under_other_names(private_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module may share a tensor among names: `named_parameters` tells one of them, `state_dict` all."""
+    built = fits(
+        runs_of(private_cache, 2, backbone=CONV4), FusedFit, cache=private_cache, dtype=torch.float32, epochs=2
+    )
+    built[0].model.again = torch.nn.Linear(1, 1)
+    built[0].model.again.weight = built[0].model.head.weight
+    stack = Stack(built[0], 1)
+    train_together(stack, {0: built[0]})
+    assert built[0]._stack is stack
+    weights = built[0].weights()["model"]
+    assert torch.equal(weights["again.weight"], weights["head.weight"])
+    assert torch.equal(weights["head.weight"], built[0].model.head.weight)
 
 
 def metrics_of(ledger: Ledger) -> list[float]:

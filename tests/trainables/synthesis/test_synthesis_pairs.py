@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,3 +181,16 @@ def test_repair_reaches_the_count_whenever_no_class_has_the_majority() -> None:
 def test_impossible_ratios_are_refused(ratio: float) -> None:
     with pytest.raises(ValueError, match="ratio"):
         choose_pairs(torch.tensor([0, 1]), 2, ratio=ratio)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+@pytest.mark.parametrize("same_class", ["keep", "drop", "repair"])
+@pytest.mark.parametrize("synthetic_classes", ["pair", "class_pair"])
+def test_labels_of_any_integers(dtype: torch.dtype, same_class: Any, synthetic_classes: Any) -> None:
+    labels = torch.tensor([0, 0, 1, 2, 2, 1])
+    found, expected = (
+        choose_pairs(each, 3, ratio=1.0, same_class=same_class, synthetic_classes=synthetic_classes)
+        for each in (labels.to(dtype), labels)
+    )
+    for each, right in zip(vars(found).values(), vars(expected).values(), strict=True):
+        assert each.dtype == torch.int64 and torch.equal(each, right)
