@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from trainables.devices import sent
+from trainables.errors import TrainingError
 from trainables.fused.mixing import Stacked
 from trainables.fused.network import Key, Owner, embeddings_of, loss_of
 from trainables.fused.optimizer import StackedOptimizer, clip
@@ -56,7 +57,11 @@ class Stack:
         Args:
             fit: any of those to come, for the shapes.
             size: number of slots M.
+
+        Raises:
+            TrainingError: a module with weights stands under two names, which `functional_call` does not put back.
         """
+        _refuse_aliases(fit)
         self.size, self._template = size, fit
         self.slots: list[Fit | None] = [None] * size
         self._places: dict[str, list[_Place]] = {}
@@ -248,6 +253,15 @@ class Stack:
     def device(self) -> torch.device:
         """Of the weights."""
         return next(iter(self._optimizers.values())).weights.device
+
+
+def _refuse_aliases(fit: Fit) -> None:
+    for part in (fit.model, fit.loss):
+        seen: dict[nn.Module, str] = {}
+        for name, module in part.named_modules(remove_duplicate=False):
+            first = seen.setdefault(module, name)
+            if first != name and any(True for _ in (*module.parameters(), *module.buffers())):
+                raise TrainingError(f"'{name}' is the same module as '{first}': such runs cannot train together")
 
 
 def _tensors(fit: Fit) -> dict[Key, Tensor]:

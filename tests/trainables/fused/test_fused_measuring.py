@@ -12,6 +12,7 @@ from fused_runs import CONV4, HEAD, Alone, fits, largest_difference, run_of
 from test_fused_group import finish, group_of
 
 from trainables.config import RunConfig
+from trainables.errors import TrainingError
 from trainables.fused import group as group_module
 from trainables.fused import measuring
 from trainables.fused.fit import FusedFit, train_together
@@ -124,6 +125,18 @@ def test_weights_that_the_stack_has_under_other_names(private_cache: Path, monke
     weights = built[0].weights()["model"]
     assert torch.equal(weights["again.weight"], weights["head.weight"])
     assert torch.equal(weights["head.weight"], built[0].model.head.weight)
+
+
+def test_a_module_under_two_names_is_refused_before_it_trains(private_cache: Path) -> None:
+    """The group dissolves; an activation, which has no weights, may stand anywhere."""
+    (fit,) = fits(
+        runs_of(private_cache, 1, backbone=CONV4), FusedFit, cache=private_cache, dtype=torch.float32, epochs=2
+    )
+    fit.model.one = fit.model.two = torch.nn.ReLU()
+    Stack(fit, 2)
+    fit.model.again = fit.model.head
+    with pytest.raises(TrainingError, match="'again' is the same module as 'head'"):
+        Stack(fit, 2)
 
 
 def metrics_of(ledger: Ledger) -> list[float]:
