@@ -1,5 +1,6 @@
-"""Small datasets on disk."""
+"""Small datasets on disk; makes `image_sources` importable for the tests beside it."""
 
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 SMALL = {"train/a": 3, "train/b": 2, "test/c": 2, "test/d": 1}
 
