@@ -6,7 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from trainables.evaluation.scoring import PREPARED, Distance, products, surely_distinct
+from trainables.evaluation.scoring import Distance, products, surely_distinct
+from trainables.geometry import unit
 
 _BLOCK = 2048
 """Items of a side of a block; its scores take 16 MB."""
@@ -38,9 +39,10 @@ def nearest_of_one_another(items: Tensor, count: int, *, distance: Distance) -> 
     None where halving the products gains nothing or loses bits: few items, many candidates, another distance than
     "cosine", another precision than float32, equal items (whose ties `scorer` keeps exact), or a GPU (not measured).
     """
-    prepared = PREPARED[distance](items)
-    fitting = distance == "cosine" and prepared.device.type == "cpu" and prepared.dtype == torch.float32
-    if not fitting or len(items) < 2 * _BLOCK or count > DEEPEST or not surely_distinct(prepared):
+    if distance != "cosine" or items.device.type != "cpu" or len(items) < 2 * _BLOCK or count > DEEPEST:
+        return None
+    prepared = unit(items)
+    if prepared.dtype != torch.float32 or not surely_distinct(prepared):
         return None
     shape = (len(items), count)
     candidates = Candidates(torch.full(shape, -torch.inf), torch.zeros(shape, dtype=torch.int64))

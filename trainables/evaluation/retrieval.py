@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainables.evaluation.ranking import Ranking, rankings
+from trainables.evaluation.ranking import rankings
 from trainables.evaluation.scoring import Distance
 
 
@@ -90,20 +90,32 @@ def retrieval_report(
         distance=distance,
         chunk_elements=chunk_elements,
     ):
-        values.append(_query_metrics(ranking, ks))
+        values.append(query_metrics(ranking.hits, ranking.ranks, ranking.first, ranking.relevant, ks))
         queries.append(ranking.queries)
     counted = torch.cat(queries).cpu()
-    names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
-    return averaged(names, torch.cat(values).cpu(), labels.cpu()[counted].long(), excluded=len(labels) - len(counted))
+    return averaged(
+        metric_names(ks), torch.cat(values).cpu(), labels.cpu()[counted].long(), excluded=len(labels) - len(counted)
+    )
 
 
-def _query_metrics(ranking: Ranking, ks: Sequence[int]) -> Tensor:
-    """[b, len(ks) + 2] in float64."""
-    within = ranking.ranks <= ranking.relevant[:, None]
-    precision = torch.where(within, ranking.hits.double() / ranking.ranks.double(), 0.0)
-    columns = [(ranking.first <= k).double() for k in ks]
-    of_relevant = [within.sum(dim=1) / ranking.relevant.double(), precision.sum(dim=1) / ranking.relevant]
-    return torch.stack([*columns, *of_relevant], dim=1)
+def metric_names(ks: Sequence[int]) -> list[str]:
+    """What the columns of `query_metrics` are."""
+    return [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
+
+
+def query_metrics(hits: Tensor, ranks: Tensor, first: Tensor, relevant: Tensor, ks: Sequence[int]) -> Tensor:
+    """[..., b, len(ks) + 2] in float64, of b queries.
+
+    Args:
+        hits: [..., b, C] or [C], numbers j of relevant items.
+        ranks: [..., b, C], their ranks r_j, at least j.
+        first: [..., b], r_1.
+        relevant: [b], R.
+    """
+    within = ranks <= relevant[:, None]
+    precision = torch.where(within, hits.double() / ranks.double(), 0.0)
+    columns = [(first <= k).double() for k in ks]
+    return torch.stack([*columns, within.sum(dim=-1) / relevant.double(), precision.sum(dim=-1) / relevant], dim=-1)
 
 
 def averaged(names: Sequence[str], values: Tensor, labels: Tensor, *, excluded: int) -> Retrieval:

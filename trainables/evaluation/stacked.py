@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.devices import sent
+from trainables.evaluation.retrieval import metric_names, query_metrics
 from trainables.evaluation.scoring import PREPARED, Distance, hashes, held_at_once
 from trainables.geometry import widened
 
@@ -52,8 +53,8 @@ def stacked_metrics(
     for rows in torch.split(of.queries, max(1, at_once)):
         # Matrix products round equal columns differently; equal items score what the first of them does.
         scores = _scores(prepared, rows, distance).gather(2, first[:, None].expand(-1, len(rows), -1))
-        values.append(_query_metrics(scores, rows, of, ks))
-    names = [*(f"recall_at_{k}" for k in ks), "r_precision", "map_at_r"]
+        values.append(_metrics(scores, rows, of, ks))
+    names = metric_names(ks)
     found = torch.cat([torch.cat(values, dim=1).mean(dim=1), sound[:, None]], dim=1).tolist()
     return [dict(zip(names, means, strict=True)) if known else None for *means, known in found]
 
@@ -100,7 +101,7 @@ def _scores(prepared: Tensor, rows: Tensor, distance: Distance) -> Tensor:
     return scores
 
 
-def _query_metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int]) -> Tensor:
+def _metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int]) -> Tensor:
     """[M, b, len(ks) + 2] in float64."""
     depth = min(max([of.most, *ks]), scores.shape[2])
     alike = of.labels[rows][:, None] == of.labels
@@ -109,11 +110,7 @@ def _query_metrics(scores: Tensor, rows: Tensor, of: _Searches, ks: Sequence[int
     right = scores.gather(2, index).masked_fill(~of.counted[rows], -torch.inf).sort(descending=True).values
     hits = torch.arange(1, right.shape[2] + 1, device=scores.device)
     ranks = hits + torch.searchsorted(-wrong, -right, right=True)
-    relevant = of.relevant[rows]
-    within = (hits <= relevant[:, None]) & (ranks <= relevant[:, None])
-    precision = torch.where(within, hits.double() / ranks.double(), 0.0)
-    columns = [(ranks[..., 0] <= k).double() for k in ks]
-    return torch.stack([*columns, within.sum(dim=2) / relevant.double(), precision.sum(dim=2) / relevant], dim=2)
+    return query_metrics(hits, ranks, ranks[..., 0], of.relevant[rows], ks)
 
 
 def _first_equal(vectors: Tensor) -> tuple[Tensor, Tensor]:
